@@ -88,7 +88,7 @@ func parseURL(address string) (*redis.UniversalOptions, error) {
 		return o, nil
 	}
 	if o.Username != "" && o.Password == "" || o.SentinelUsername != "" && o.SentinelPassword == "" {
-		return nil, fmt.Errorf("a user without a password is not sent: give one, if need be any (nopass)")
+		return nil, fmt.Errorf("a user is sent only with a password: add it; a user with nopass takes any")
 	}
 	return o, nil
 }

@@ -87,8 +87,8 @@ func TestURLsHaveNoOptionThatIsNotCarriedOut(t *testing.T) {
 		"rediss://:s3cret@h:1?skip_verify=true&ca=x":                                  "contradicts",
 		"redis://:s3cret@h:1/1?db=2":                                                  "twice",
 		"redis://:s3cret@h:1,g:2":                                                     "several hosts",
-		"redis://u@h:1":                                                               "without a password",
-		"redis-sentinel://:s3cret@h:1/m?sentinel_user=x":                              "without a password",
+		"redis://u@h:1":                                                               "only with a password",
+		"redis-sentinel://:s3cret@h:1/m?sentinel_user=x":                              "only with a password",
 	} {
 		_, err := rdb.ParseURL(bad)
 		require.ErrorContains(t, err, want, bad)

@@ -48,9 +48,6 @@ func (a *API) readBody(c *call, limit int64, hold func(bytes int) error) error {
 		}
 		// A byte order mark is no part of a text, in whatever way it is read.
 		c.body = bytes.TrimPrefix(b, []byte("\ufeff"))
-		if errors.Is(err, io.EOF) {
-			pace.end()
-		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			a.metrics.slow.WithLabelValues("body").Inc()
 		}
@@ -99,15 +96,12 @@ func (a *API) pace(c *call) pace {
 	return pace{http.NewResponseController(c.w), time.Now(), a.slowGrace}
 }
 
-// next sets the time by which more than these bytes must have arrived.
+// next sets the time by which more than these bytes must have arrived. At the end of the body net/http removes it. Of a
+// body that is rejected it stays, because net/http reads up to 256 KiB of the rest before it answers.
 func (p pace) next(read int) {
 	// Not every connection supports it.
 	_ = p.control.SetReadDeadline(p.began.Add(p.grace + time.Duration(read)*time.Second/LeastRate))
 }
-
-// end removes the deadline: after the body, the end of the connection cancels the request. Of a body that is rejected
-// the deadline stays, because net/http reads up to 256 KiB of the rest before it answers.
-func (p pace) end() { _ = p.control.SetReadDeadline(time.Time{}) }
 
 // paceRest times the body of a request that was answered without reading it, which net/http reads the rest of.
 func (a *API) paceRest(c *call) {

@@ -116,9 +116,8 @@ type connection struct {
 
 // IsValid is asked before a transaction, and when the pool takes the connection back. A file that was put in the place
 // of another, as a backup is, or removed, leaves connections that write into a file that is gone. There is no
-// ResetSession beside it: with both, database/sql
-// keeps the connection of a transaction whose context has ended, until its owner rolls back, and no other flush could
-// begin meanwhile.
+// ResetSession beside it: with both, database/sql keeps the connection of a transaction whose context has ended, until
+// its owner rolls back, and no other flush could begin meanwhile.
 func (c *connection) IsValid() bool { return c.file.current(c.age) && c.inPlace() }
 
 func (c *connection) inPlace() bool {
