@@ -220,8 +220,8 @@ func listed(list, details any) []Due {
 	return some
 }
 
-// readDue reads listed records into the batch until room, in bytes of values, is used up, and returns how many it read.
-// Its last trip, where it comes to that, notes the turns.
+// readDue reads listed records into the batch until room, in bytes of values, is used up, and returns how many it
+// read. Its last trip, where it comes to that, notes the turns.
 func (b *Backlog) readDue(ctx context.Context, e *schema.Entity, k layout.Keys, batch *Batch, some []Due, room int,
 	turns Turns) (read int, err error) {
 	asked := 0
@@ -273,8 +273,8 @@ func (b *Backlog) readDue(ctx context.Context, e *schema.Entity, k layout.Keys, 
 var errOther = errors.New("the Redis server was exchanged meanwhile")
 
 // states reads whole records in one round trip, as alternating fields and values, together with the pairing of the
-// Redis that they are read from. After that it removes the field of the trip, if the batch has one, and notes the turns,
-// if there are any.
+// Redis that they are read from. After that it removes the field of the trip, if the batch has one, and notes
+// the turns, if there are any.
 func (b *Backlog) states(ctx context.Context, k layout.Keys, some []Due, batch *Batch, turns Turns) ([][]string,
 	schema.Pairing, error) {
 	p := b.redis.Pipeline()

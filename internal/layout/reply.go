@@ -44,8 +44,8 @@ type Changed struct {
 	Names   []string
 }
 
-// Changes are what a record's field _c lists for each write, oldest first, or nil where it says nothing of that version.
-// See the package cache.
+// Changes are what a record's field _c lists for each write, oldest first, or nil where it says nothing of that
+// version. See the package cache.
 func Changes(changed string, version schema.Version) (writes []Changed) {
 	if changed == "" {
 		return nil
