@@ -64,7 +64,7 @@ type Flush struct {
 // Pairing is the Redis of the database: write no batch of another one.
 func (f *Flush) Pairing() schema.Pairing { return f.fence.Paired() }
 
-// SplitError reports that a deferred constraint refused COMMIT.
+// SplitError reports that a deferred constraint refused COMMIT, or that a record had no row before it.
 type SplitError struct {
 	Outcome Outcome        // of the batch; nothing is in Persisted
 	Halves  [][]string     // ids to flush by a transaction each; none: the one change is in Outcome.Refused
@@ -212,6 +212,9 @@ func (f *Flush) Commit(ctx context.Context) error {
 	b := f.batch
 	if b == nil || len(b.outcome.Persisted) == 0 {
 		return nil
+	}
+	if b.moved {
+		return f.failed(f.split(ctx, fault.Refusal(schema.KindCheck, "", "", movedError{}.Error())))
 	}
 	if err := b.unhurried(); err != nil {
 		return f.failed(err)

@@ -182,3 +182,31 @@ func (b *bench) explain(query string) string {
 	require.NoError(b.t, db.QueryRow(query).Scan(&id, &parent, &unused, &plan))
 	return plan
 }
+
+// A value that its column would alter is another program's where the change does not name its field: it stays, and
+// refuses no change of other fields.
+func TestAPatchIsNotRefusedForAnotherProgramsValue(t *testing.T) {
+	t.Parallel()
+	for name, table := range map[string]struct{ url, columns, insert, value string }{
+		"decimal of SQLite": {testkit.SQLite(t), "(id text PRIMARY KEY, amount decimal(10,2), n bigint)",
+			"('a', 9007199254740993, 1)", `"9007199254740993.00"`},
+		"no decimal of SQLite": {testkit.SQLite(t), "(id text PRIMARY KEY, amount decimal(10,2), n bigint)",
+			"('a', 'n/a', 1)", schema.ForeignValue("n/a is no decimal")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := entity(t, "price", schema.String, schema.Field{Name: "amount", Type: schema.Decimal, Precision: 20, Scale: 2},
+				schema.Field{Name: "n", Type: schema.Int})
+			b := open(t, table.url, []*schema.Entity{e})
+			b.exec("CREATE TABLE prices " + table.columns)
+			b.exec("INSERT INTO prices VALUES " + table.insert)
+			_, err := b.Migrate(t.Context(), false)
+			require.NoError(t, err)
+			before := b.text("SELECT amount FROM prices")
+			flushed := b.flush(e, schema.Change{ID: "a", Version: 1, Values: schema.Values{table.value, "2"}, Only: []int{1}})
+			require.Empty(t, flushed.Refused)
+			require.Equal(t, before, b.text("SELECT amount FROM prices"))
+			require.Equal(t, "2", b.text("SELECT n FROM prices"))
+			require.Len(t, b.flush(e, put("a", `"9007199254740993.00"`, "3")).Refused, 1, "what is written is guarded")
+		})
+	}
+}

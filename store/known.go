@@ -148,7 +148,8 @@ func (t *table) guarded(c schema.Change, guards []guard) (schema.Refusal, bool) 
 	return schema.Refusal{}, false
 }
 
-// text is the canonical text that a change gives a column, if any.
+// text is the canonical text that a change gives a column, if any: another program's value in a column that the
+// change does not name is left as it is.
 func (t *table) text(c schema.Change, column int) (text string, given bool) {
 	if column < t.Keys {
 		texts, err := []string(nil), error(nil)
@@ -163,7 +164,7 @@ func (t *table) text(c schema.Change, column int) (text string, given bool) {
 		}
 		return texts[column], true
 	}
-	if at := t.Columns[column].At; !c.Deleted && at < len(c.Values) {
+	if at := t.Columns[column].At; !c.Deleted && at < len(c.Values) && c.Writes(at) {
 		return c.Values[at], true
 	}
 	return "", false

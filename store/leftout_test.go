@@ -66,3 +66,46 @@ func TestRedundantUpdatesAreWell(t *testing.T) {
 		require.Equal(t, "null", b.load(e, changes[7].ID)[changes[7].ID][1])
 	})
 }
+
+// A trigger gives the row another key, or deletes it: nothing of the write is under the record's id, so it is not
+// persisted, and its neighbours are.
+func TestARowThatATriggerMovesIsRefused(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := account(t)
+		b := setup(t, url, []*schema.Entity{e})
+		b.flush(e, put("kept", email(1), "1"), put("lost", email(2), "2"))
+		switch b.Dialect() {
+		case "postgres":
+			b.exec(`CREATE FUNCTION move() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+				IF new.age = 13 THEN new.id := new.id || '-moved'; END IF;
+				RETURN new; END $$`)
+			b.exec("CREATE TRIGGER m BEFORE INSERT OR UPDATE ON accounts FOR EACH ROW EXECUTE FUNCTION move()")
+			b.exec(`CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+				DELETE FROM accounts WHERE id = new.id AND age = 14;
+				RETURN NULL; END $$`)
+			b.exec("CREATE TRIGGER l AFTER UPDATE ON accounts FOR EACH ROW EXECUTE FUNCTION lose()")
+		case "sqlite":
+			b.exec(`CREATE TRIGGER i AFTER INSERT ON accounts WHEN new.age = 13
+				BEGIN UPDATE accounts SET id = id || '-moved' WHERE id = new.id; END`)
+			b.exec(`CREATE TRIGGER u AFTER UPDATE OF age ON accounts WHEN new.age = 13
+				BEGIN UPDATE accounts SET id = id || '-moved' WHERE id = new.id; END`)
+			b.exec(`CREATE TRIGGER l AFTER UPDATE OF age ON accounts WHEN new.age = 14
+				BEGIN DELETE FROM accounts WHERE id = new.id; END`)
+		default:
+			b.exec(`CREATE TRIGGER i BEFORE INSERT ON accounts FOR EACH ROW
+				SET NEW.id = IF(NEW.age = 13, CONCAT(NEW.id, '-moved'), NEW.id)`)
+			b.exec(`CREATE TRIGGER u BEFORE UPDATE ON accounts FOR EACH ROW
+				SET NEW.id = IF(NEW.age IN (13, 14), CONCAT(NEW.id, '-moved'), NEW.id)`)
+		}
+		flushed := b.flush(e, put("new", email(4), "13"), put("kept", email(1), "13"),
+			put("good", email(5), "5"), put("better", email(6), "6"))
+		require.ElementsMatch(t, []string{"new", "kept"}, refusedIDs(flushed))
+		require.ElementsMatch(t, []string{"good", "better"}, ids(flushed.Persisted))
+		require.Equal(t, schema.KindCheck, flushed.Refused[0].Refusal.Kind)
+		require.Contains(t, flushed.Refused[0].Refusal.Message, "changed the key")
+		require.Equal(t, []string{"lost"}, refusedIDs(b.flush(e, put("lost", email(2), "14"))))
+		require.Equal(t, map[string]schema.Values{
+			"kept": {email(1), "1"}, "lost": {email(2), "2"}, "good": {email(5), "5"}, "better": {email(6), "6"},
+		}, b.load(e, "kept", "lost", "new", "good", "better", "new-moved", "kept-moved", "lost-moved"))
+	})
+}

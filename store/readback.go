@@ -43,13 +43,21 @@ func (b *batch) readBack() error {
 	if err != nil {
 		return err
 	}
+	var without []schema.Change
 	for n := range b.outcome.Persisted {
 		if c := &b.outcome.Persisted[n]; !c.Deleted {
 			c.Row = schema.Values{}
 			if row, ok := rows[c.ID]; ok {
 				c.Row = row
+			} else if !deferred {
+				without = append(without, *c)
 			}
 		}
 	}
-	return nil
+	if len(without) == 0 {
+		return nil
+	}
+	there, err := b.there(without) // a row that cannot be read is one, too
+	b.moved = len(there) < len(without)
+	return err
 }

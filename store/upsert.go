@@ -26,6 +26,7 @@ type batch struct {
 	hanging []hanging // see sieve
 	gaveUp  error     // of the first statement that was given up
 	untried int       // changes that patience has left for the next flush
+	moved   bool      // see movedError
 }
 
 // maxPasses bounds how often refused changes are tried once more in one flush. What
