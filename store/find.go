@@ -27,7 +27,9 @@ func (s *Store) Load(ctx context.Context, e *schema.Entity, ids []string) (map[s
 	found := make(map[string]schema.Values, len(ids))
 	for some := range slices.Chunk(ids, t.IDs) {
 		rows, err := s.db.Fitting(some, func(ids []string) ([]schema.Row, error) {
-			return s.db.Load(s.db.Read(ctx), t.Table, ids)
+			return s.db.Afresh(s.db.Read(ctx), func(db *gorm.DB) ([]schema.Row, error) {
+				return s.db.Load(db, t.Table, ids)
+			})
 		})
 		if err != nil {
 			return nil, fmt.Errorf("load %d records of %s: %w", len(ids), e.Name, err)
@@ -57,11 +59,13 @@ func (s *Store) List(ctx context.Context, e *schema.Entity, q Query) ([]schema.R
 		return nil, err
 	}
 	defer s.db.Metrics.Time("list")()
-	query, err := s.listQuery(ctx, t, q)
-	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", e.Name, err)
-	}
-	rows, err := s.db.Find(t.Table, query)
+	rows, err := s.db.Afresh(s.db.Read(ctx), func(db *gorm.DB) ([]schema.Row, error) {
+		query, err := s.listQuery(db, t, q)
+		if err != nil {
+			return nil, err
+		}
+		return s.db.Find(t.Table, query)
+	})
 	if s.db.Unfit(err) {
 		return nil, nil // no row has a value that its column cannot hold
 	}
@@ -71,8 +75,8 @@ func (s *Store) List(ctx context.Context, e *schema.Entity, q Query) ([]schema.R
 	return rows, nil
 }
 
-func (s *Store) listQuery(ctx context.Context, t *table, q Query) (*gorm.DB, error) {
-	query := t.Scope(s.db.Read(ctx)).Order(strings.Join(t.KeyAt(), ", ")).Limit(kit.Rows(q.Limit))
+func (s *Store) listQuery(db *gorm.DB, t *table, q Query) (*gorm.DB, error) {
+	query := t.Scope(db).Order(strings.Join(t.KeyAt(), ", ")).Limit(kit.Rows(q.Limit))
 	switch {
 	case t.Composite(): // a part can be empty, but no page ends behind one that is null
 		query = query.Where(strings.Join(t.KeyAt(), " IS NOT NULL AND ") + " IS NOT NULL")

@@ -202,7 +202,9 @@ func TestAPatchIsNotRefusedForAnotherProgramsValue(t *testing.T) {
 			_, err := b.Migrate(t.Context(), false)
 			require.NoError(t, err)
 			before := b.text("SELECT amount FROM prices")
-			flushed := b.flush(e, schema.Change{ID: "a", Version: 1, Values: schema.Values{table.value, "2"}, Only: []int{1}})
+			patch := put("a", table.value, "2")
+			patch.Only = []int{1}
+			flushed := b.flush(e, patch)
 			require.Empty(t, flushed.Refused)
 			require.Equal(t, before, b.text("SELECT amount FROM prices"))
 			require.Equal(t, "2", b.text("SELECT n FROM prices"))

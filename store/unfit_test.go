@@ -168,3 +168,35 @@ func TestNoPartialIndexesOnMariaDB(t *testing.T) {
 	_, err := store.Open(store.Config{URL: "mysql://root@127.0.0.1:1/x"}, []*schema.Entity{e})
 	require.ErrorContains(t, err, "entity host: field name: unique.where: MySQL and MariaDB have no partial indexes")
 }
+
+// A column that ALTER TABLE has widened has rows of ids and values that it could not hold before, whatever the sessions
+// of the pool know of it.
+func TestAWidenedColumnIsReadByItsNewType(t *testing.T) {
+	b, e := narrow(t)
+	b.exec(`ALTER TABLE seats DROP CONSTRAINT seats_parent_fkey`)
+	list := func() int {
+		rows, err := b.List(t.Context(), e, store.Query{Equal: map[int]string{1: tooLarge}})
+		require.NoError(t, err)
+		return len(rows)
+	}
+	through := func() (exists bool) {
+		_, err := b.Through(t.Context(), e, tooLarge, func(_ context.Context, row schema.Row,
+			_, _ string) (schema.Change, error) {
+			exists = row.Exists
+			return schema.Change{}, schema.ErrNotFound
+		}, nil)
+		require.ErrorIs(t, err, schema.ErrNotFound)
+		return exists
+	}
+	require.Empty(t, b.load(e, "1"))
+	require.False(t, through())
+	require.Zero(t, list())
+	rows, err := b.List(t.Context(), e, store.Query{Equal: map[int]string{1: "1"}}) // its statement is known now
+	require.NoError(t, err)
+	require.Empty(t, rows)
+	b.exec(`ALTER TABLE seats ALTER id TYPE bigint, ALTER parent TYPE bigint`)
+	b.exec(`INSERT INTO seats VALUES (5000000000, null, 5000000000)`)
+	require.True(t, through(), "a create would overwrite it")
+	require.Len(t, b.load(e, tooLarge), 1)
+	require.Equal(t, 1, list())
+}

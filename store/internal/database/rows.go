@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 
@@ -36,6 +37,17 @@ func (s *Database) Fitting(ids []string, load func(ids []string) ([]schema.Row, 
 func (s *Database) Unfit(err error) bool {
 	r, ok := s.Dialect.Classify(err)
 	return ok && (r.Kind == schema.KindType || r.Kind == schema.KindRange)
+}
+
+// Afresh runs a query. If it is refused for a value that a column cannot hold, it is sent once more, as a text that no
+// session has seen: those of PostgreSQL keep the types of a text's parameters, and the column may have a wider type
+// since.
+func (s *Database) Afresh(db *gorm.DB, find func(db *gorm.DB) ([]schema.Row, error)) ([]schema.Row, error) {
+	rows, err := find(db)
+	if s.Unfit(err) && s.Dialect.CatalogOf() == catalog.PostgreSQL {
+		return find(db.Where("'" + rand.Text() + "' <> ''"))
+	}
+	return rows, err
 }
 
 func (s *Database) Load(db *gorm.DB, t *mapping.Table, ids []string) ([]schema.Row, error) {

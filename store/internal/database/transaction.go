@@ -248,15 +248,17 @@ func (t *Transaction) Look(query func() error) (failed, ended error) {
 
 // Load reads the rows of ids, as [Store.Load] does, within the transaction.
 func (t *Transaction) Load(of *mapping.Table, ids []string) ([]schema.Row, error) {
-	return t.Database.Fitting(ids, func(ids []string) (rows []schema.Row, err error) {
-		failed, ended := t.Look(func() error {
-			rows, err = t.Database.Load(t.DB, of, ids)
-			return err
+	return t.Database.Fitting(ids, func(ids []string) ([]schema.Row, error) {
+		return t.Database.Afresh(t.DB, func(db *gorm.DB) (rows []schema.Row, err error) {
+			failed, ended := t.Look(func() error {
+				rows, err = t.Database.Load(db, of, ids)
+				return err
+			})
+			if ended != nil {
+				return nil, ended
+			}
+			return rows, failed
 		})
-		if ended != nil {
-			return nil, ended
-		}
-		return rows, failed
 	})
 }
 
