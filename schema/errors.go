@@ -60,9 +60,10 @@ func Invalid(field, format string, args ...any) error {
 	return &InvalidError{Fields: []FieldError{{Field: field, Reason: fmt.Sprintf(format, args...)}}}
 }
 
-// SchemaError, an ErrDatabaseUnavailable, reports what a table lacks.
+// SchemaError, an ErrDatabaseUnavailable, reports what a table lacks, or that the database's role may not read it.
 type SchemaError struct {
 	Entity, Table string
+	Denied        bool  // the role has no right to it
 	Err           error // of the database
 }
 

@@ -129,6 +129,11 @@ func Of(err error) *Problem {
 				p.Cause = err
 			}
 			if of, ok := errors.AsType[*schema.SchemaError](err); ok {
+				if of.Denied {
+					p.Detail = fmt.Sprintf("the database's role has no right to read the table %s of %s (%v): GRANT it; nothing was written",
+						of.Table, of.Entity, of.Err)
+					return &p
+				}
 				p.Detail = fmt.Sprintf("the table %s of %s lacks what the entity needs (%v): run `afterwrite migrate`; nothing was written",
 					of.Table, of.Entity, of.Err)
 			}

@@ -227,6 +227,14 @@ func (x *examination) columns(ctx context.Context) {
 		text, fix, _ := strings.Cut(line, "; ")
 		x.say("triggers", health.Warning, fix, "%s", text)
 	}
+	rights, err := survey.Of(x.Store.Store).Rights(ctx)
+	if err != nil {
+		x.say("rights", health.Failure, health.DatabaseHint(err), "%v", err)
+	}
+	for _, line := range rights {
+		text, fix, _ := strings.Cut(line, "; ")
+		x.say("rights", health.Warning, fix, "%s", text)
+	}
 }
 
 func (x *examination) partitions(ctx context.Context) {

@@ -94,6 +94,13 @@ func (p *Parts) CheckDatabase(ctx context.Context) error {
 	for _, line := range unseen {
 		p.Log.Warn("a trigger changes what no flush can tell", "trigger", line)
 	}
+	rights, err := survey.Of(p.Store.Store).Rights(ctx)
+	if err != nil {
+		return err
+	}
+	for _, line := range rights {
+		p.Log.Warn("the database's role lacks rights to a table", "table", line)
+	}
 	for _, e := range p.Config.Entities {
 		stored, err := p.Store.Adopt(ctx, e)
 		if err != nil {

@@ -166,7 +166,7 @@ func (s *Database) Unavailable(op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if s.Dialect.Missing(err) || errors.Is(err, schema.ErrSchema) {
+	if s.Dialect.Missing(err) || errors.Is(err, schema.ErrSchema) && !s.Dialect.Denied(err) {
 		err = fmt.Errorf("%w: %w", fault.ErrNotMigrated, err)
 	}
 	if s.Dialect.ReadOnly(err) {

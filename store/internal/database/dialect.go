@@ -101,6 +101,8 @@ type Dialect interface {
 	SingleStatements() bool
 	// Missing reports whether err says that a table or column does not exist.
 	Missing(err error) bool
+	// Denied reports whether err says that the role has no right to a table or column.
+	Denied(err error) bool
 
 	// Versions is the statement that makes the table of the own migrations, if it is missing.
 	Versions() string

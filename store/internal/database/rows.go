@@ -65,8 +65,8 @@ func (s *Database) Find(t *mapping.Table, query *gorm.DB) ([]schema.Row, error) 
 	}
 	seen := t.Seen()
 	if err := query.Select(t.Shown).Find(seen.Interface()).Error; err != nil {
-		if s.Dialect.Missing(err) {
-			err = &schema.SchemaError{Entity: t.Entity.Name, Table: t.Name, Err: err}
+		if denied := s.Dialect.Denied(err); denied || s.Dialect.Missing(err) {
+			err = &schema.SchemaError{Entity: t.Entity.Name, Table: t.Name, Denied: denied, Err: err}
 		}
 		return nil, s.Unavailable("select from "+t.Name, err)
 	}

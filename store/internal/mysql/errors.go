@@ -25,6 +25,12 @@ func (*mysql) Missing(err error) bool {
 	return number == 1146 || number == 1054
 }
 
+// Denied: to the table (1142) or a column (1143).
+func (*mysql) Denied(err error) bool {
+	number, _ := mysqlError(err)
+	return number == 1142 || number == 1143
+}
+
 // mysqlAway are the server's own troubles: full, out of memory or connections, read-only,
 // damaged, shutting down. https://mariadb.com/kb/en/mariadb-error-codes/
 var mysqlAway = []uint16{

@@ -24,6 +24,12 @@ func (*postgres) Missing(err error) bool {
 	return slices.Contains([]string{"42P01", "42703", "3F000"}, pgCode(err))
 }
 
+// Denied leaves out the rows that a policy does not let in, which are refused.
+func (*postgres) Denied(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.Code == "42501" && !hiddenByPolicy(e)
+}
+
 // Away is a read-only server or session (25006), resources that have run out (53), an
 // operator who ends sessions (57P), errors of the system beneath (58), and damaged data
 // or indexes (XX001, XX002).

@@ -296,6 +296,8 @@ func (d *sqlite) Missing(err error) bool {
 			strings.HasPrefix(e.Message, "no such column"))
 }
 
+func (*sqlite) Denied(error) bool { return false }
+
 func (*sqlite) Away(err error) bool {
 	return slices.Contains([]int{
 		sqliteFull, sqliteReadonly, sqliteIOErr, sqliteCantOpen, sqliteNoMem, sqliteCorrupt, sqliteNotADB,
