@@ -12,6 +12,7 @@ import (
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/survey"
 )
 
 // A password that has changed is read at the next connection: from the file of the URL, and
@@ -97,5 +98,43 @@ func TestAFlushIsDurable(t *testing.T) {
 		var got string
 		require.NoError(t, db.QueryRowContext(t.Context(), "SELECT max(v) FROM seen").Scan(&got))
 		require.Equal(t, want, got, value)
+	}
+}
+
+// TestSettingsThatLoseCommitsAreNamed: a flush cannot set them for itself, so doctor warns of them.
+func TestSettingsThatLoseCommitsAreNamed(t *testing.T) {
+	t.Parallel()
+	for name, of := range map[string]struct {
+		weak, safe func() string
+		settings   []string
+	}{
+		"postgres": {func() string { return testkit.Postgres(t).Database(t) },
+			func() string { return testkit.DedicatedPostgres(t, true).Database(t) },
+			[]string{"fsync = off", "full_page_writes = off"}},
+		"mariadb": {func() string { return testkit.MariaDB(t).Database(t) },
+			func() string { return testkit.DedicatedMariaDB(t, true).Database(t) },
+			[]string{"innodb_flush_log_at_trx_commit = 0", "innodb_doublewrite = 0"}},
+		"mysql": {func() string { return testkit.MySQL(t).Database(t) },
+			func() string { return testkit.DedicatedMySQL(t, true).Database(t) },
+			[]string{"innodb_flush_log_at_trx_commit = 0", "innodb_doublewrite = OFF"}},
+		"sqlite": {safe: func() string { return testkit.SQLite(t) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			named := func(url string) (settings []string) {
+				b := open(t, url, []*schema.Entity{account(t)})
+				found, err := survey.Of(b.Store).Weaknesses(t.Context())
+				require.NoError(t, err)
+				for _, w := range found {
+					require.NotEmpty(t, w.Risk)
+					require.NotEmpty(t, w.Fix)
+					settings = append(settings, w.Setting)
+				}
+				return settings
+			}
+			require.Empty(t, named(of.safe()))
+			if of.weak != nil {
+				require.Equal(t, of.settings, named(of.weak()))
+			}
+		})
 	}
 }

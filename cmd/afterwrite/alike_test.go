@@ -19,7 +19,7 @@ import (
 // writes is acknowledged on the dashboard, with a reason.
 func TestDoctorAndDashboardJudgeAlike(t *testing.T) {
 	t.Parallel()
-	url := testkit.Postgres(t).Database(t)
+	url := testkit.DedicatedPostgres(t, true).Database(t) // one that loses commits is warned of
 	d := deploy(t, url)
 	d.redis = testkit.Redis(t)
 	pages := testkit.FreeAddr(t)

@@ -87,6 +87,9 @@ func TestJudgement(t *testing.T) {
 			health.Failure, "does not fit"},
 		"the database takes no writes": {func(s *health.State) { s.Deep.DatabaseWrites = errors.New("locked") },
 			"database writes", health.Failure, "A write to the database failed"},
+		"a database that may lose commits": {func(s *health.State) {
+			s.Deep.Weaknesses = []survey.Weakness{{Setting: "sync_binlog = 0", Risk: "a crash may undo commits", Fix: "set it"}}
+		}, "database durability", health.Warning, "The database has sync_binlog = 0: a crash may undo commits."},
 		"unpaired": {func(s *health.State) { s.Deep.Pairing = schema.ErrUnpaired },
 			"pairing", health.Failure, "do not belong together"},
 		"a loss": {func(s *health.State) {

@@ -132,6 +132,7 @@ func (d *Deep) judge(f *findings) {
 	}
 	d.watches(f)
 	d.databaseWrites(f)
+	d.durability(f)
 	if d.Pairing != nil {
 		f.add("pairing", Failure, d.Pairing, "see the runbook, \"Redis and the database do not belong together\"",
 			"Redis and the database do not belong together: nothing is accepted or flushed.")
@@ -199,6 +200,17 @@ func (d *Deep) databaseWrites(f *findings) {
 		f.add(check, Failure, err,
 			"see the error: a lock that another program holds, or a permission that this user lacks; flushes resume when it is gone",
 			"A write to the database failed.")
+	}
+}
+
+// durability judges whether what the database has committed outlives a crash of it.
+func (d *Deep) durability(f *findings) {
+	const check = "database durability"
+	if d.WeaknessesErr != nil {
+		f.add(check, Warning, d.WeaknessesErr, "see the error", "The settings of the database cannot be read.")
+	}
+	for _, w := range d.Weaknesses {
+		f.add(check, Warning, nil, w.Fix, "The database has %s: %s.", w.Setting, w.Risk)
 	}
 }
 

@@ -61,6 +61,8 @@ type Deep struct {
 	Watches        []survey.Watch // of tables that other programs write, too
 	WatchesErr     error
 	DatabaseWrites error
+	Weaknesses     []survey.Weakness // of the database's settings
+	WeaknessesErr  error
 	Pairing        error
 	Losses         []ledger.Loss // that no operator has acknowledged
 	LossesErr      error
@@ -114,6 +116,7 @@ type Depths interface {
 	Outstanding(ctx context.Context) ([]string, error)
 	Watches(ctx context.Context) ([]survey.Watch, error)
 	DatabaseWritable(ctx context.Context) error
+	Weaknesses(ctx context.Context) ([]survey.Weakness, error)
 	Paired(ctx context.Context) error
 	Losses(ctx context.Context, entities []*schema.Entity) ([]ledger.Loss, error)
 }
@@ -174,6 +177,7 @@ func (s *State) Look(ctx context.Context, from Sources) {
 	if d.Tables == nil && len(d.Outstanding) == 0 {
 		d.Watches, d.WatchesErr = from.Depths.Watches(ctx)
 		d.DatabaseWrites = from.Depths.DatabaseWritable(ctx)
+		d.Weaknesses, d.WeaknessesErr = from.Depths.Weaknesses(ctx)
 		d.Losses, d.LossesErr = from.Depths.Losses(ctx, from.Entities)
 		if d.Pairing = from.Depths.Paired(ctx); d.Pairing != nil && !errors.Is(d.Pairing, schema.ErrUnpaired) {
 			d.LossesErr, d.Pairing = d.Pairing, nil

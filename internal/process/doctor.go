@@ -179,6 +179,7 @@ func (x *examination) database(ctx context.Context) {
 		if x.state.Deep != nil {
 			x.watches()
 			x.judged("database writes", "let through")
+			x.judged("database durability", "what it has committed outlives a crash")
 			x.partitions(ctx)
 			x.judged("pairing", "Redis and the database belong together")
 			x.judged("redis state", "no loss that is not acknowledged")

@@ -15,6 +15,9 @@ func (d depths) Outstanding(ctx context.Context) ([]string, error) { return d.St
 func (d depths) Watches(ctx context.Context) ([]survey.Watch, error) {
 	return survey.Of(d.Store.Store).Watches(ctx)
 }
+func (d depths) Weaknesses(ctx context.Context) ([]survey.Weakness, error) {
+	return survey.Of(d.Store.Store).Weaknesses(ctx)
+}
 func (d depths) DatabaseWritable(ctx context.Context) error { return d.Store.Writable(ctx) }
 
 // Health returns what the state of the deployment is read from.
