@@ -45,7 +45,12 @@
 // know, unless they were changed since the last ack: a process that knows them has still to write
 // these. So what a worker finds there and does not know was written, where _c does not say otherwise.
 // Each process that writes moves a value that is under a former name of a field to its name, and
-// so one under a former name is newer than one beside it under today's. A process that has the field
+// so one under a former name is newer than one beside it under today's. It writes the field under both, because a
+// process that knows the former name alone reads and increments that one; a "!" before it says that it is no change:
+//
+//	1764358000000001 *,!nick;1764358000000007 alias,age
+//
+// is a put and a later patch of a record whose alias was called nick. A process that has the field
 // without its former name leaves both; then _c has the order of their writes, also after its puts:
 //
 //	1764358000000001 *;1764358000000007 alias,age

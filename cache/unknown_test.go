@@ -153,7 +153,7 @@ func TestPendingWritesOfARenamedField(t *testing.T) {
 	got, _ := now.Send(t, cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []cache.Delta{{Field: 2, By: 5}}})
 	require.NoError(t, got.Err)
 	require.Equal(t, schema.Values{"", "", "6"}, got.Values)
-	require.False(t, b.RDB.HExists(t.Context(), b.RecordKey("a"), "count").Val())
+	require.Equal(t, "6", b.Got(t, "a").Values[2])
 	require.Equal(t, "6", now.Got(t, "a").Values[2])
 
 	// A process that knows the former name alone has written later.
@@ -222,7 +222,53 @@ func TestAWriteUnderTodaysNameIsTheNewerOne(t *testing.T) {
 			patch := cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "8", ""}}
 			require.NoError(t, now.Loading(t, patch).Err)
 			require.Equal(t, last, now.due(t, "a").Values[2])
-			require.False(t, b.RDB.HExists(t.Context(), b.RecordKey("a"), "count").Val())
+			require.Equal(t, last, b.Got(t, "a").Values[2])
+		})
+	}
+}
+
+// A process that knows the former name alone reads what was written under today's, and adds to that. One that knows
+// today's alone takes the former for no field of its own.
+func TestAWriteUnderTodaysNameIsReadUnderTheFormer(t *testing.T) {
+	writes := map[string]cache.Write{
+		"patch":     {Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "", "7"}},
+		"put":       {Op: cache.OpPut, ID: "a", Values: whole.Row("Ann", "30", "7")},
+		"increment": {Op: cache.OpIncrement, ID: "a", Deltas: []cache.Delta{{Field: 2, By: 7}}},
+	}
+	for name, write := range writes {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t)
+			now, unaware := b.renames(t), b.renames(t)
+			unaware.E.Fields[2].RenamedFrom = ""
+			require.NoError(t, unaware.E.Init())
+			b.Table.Set("a", whole.Row("Ann", "30", "0"))
+			count := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []cache.Delta{{Field: 2, By: 1}}}
+			none := map[string][]string{"a": nil}
+
+			require.NoError(t, now.Loading(t, write).Err)
+			require.Equal(t, whole.Row("Ann", "30", "7"), b.Got(t, "a").Values)
+			require.Equal(t, map[string][]string{"a": {"visits"}}, b.unknown(t))
+			require.Equal(t, none, unaware.unknown(t))
+			require.NoError(t, unaware.Loading(t, cache.Write{Op: cache.OpPatch, ID: "a",
+				Values: schema.Values{"", "31", ""}}).Err)
+			require.Equal(t, none, unaware.unknown(t))
+
+			got, _ := b.Send(t, count)
+			require.NoError(t, got.Err)
+			require.Equal(t, schema.Values{"", "", "8"}, got.Values)
+			require.Equal(t, whole.Row("Ann", "31", "8"), now.due(t, "a").Values)
+			require.Equal(t, map[string][]string{"a": {"count"}}, unaware.unknown(t))
+			got, _ = now.Send(t, count)
+			require.NoError(t, got.Err)
+			require.Equal(t, schema.Values{"", "", "9"}, got.Values)
+			require.Equal(t, whole.Row("Ann", "31", "9"), b.Got(t, "a").Values)
+			require.Equal(t, none, unaware.unknown(t))
+
+			unaware.E.Fields[2].Default = "0"
+			got, _ = unaware.Send(t, cache.Write{Op: cache.OpPut, ID: "a", Values: whole.Row("Bob", "32", "5")})
+			require.NoError(t, got.Err)
+			require.Equal(t, none, unaware.unknown(t))
+			require.Equal(t, whole.Row("Bob", "32", "5"), now.due(t, "a").Values)
 		})
 	}
 }

@@ -188,11 +188,14 @@ local function shed(rec, unsaved, changed, at, v)
   for i = 1, width do own[ARGV[10 + i]] = true end
   if not changed or changed:match('(%d+) [^; ]*$') ~= at then changed = at .. ' *' end
   local all = changed:find('%*')
+  local function changes(name)
+    return changed:find('[ ,]' .. name .. '%f[,;%z]') or all and not changed:find('!' .. name .. '%f[,;%z]')
+  end
   for _, name in ipairs(call('HKEYS', rec)) do
     if name == '_t' or name == '_q' then
       if not unsaved then old[#old + 1] = name end -- a worker that does not know them has left them
     elseif name:sub(1, 1) ~= '_' and not own[name] then
-      if unsaved and (all or changed:find('[ ,]' .. name .. '%f[,;%z]')) then
+      if unsaved and changes(name) then
         kept = true
       else
         old[#old + 1] = name
@@ -201,6 +204,21 @@ local function shed(rec, unsaved, changed, at, v)
   end
   if #old > 0 then call('HDEL', rec, unpack(old)) end
   if kept then call('HSET', rec, '_c', at .. ' *;' .. v .. ' ' .. table.concat(ARGV, ',', 11, 10 + width)) end
+end
+
+-- repeat_renamed writes the values of fields that had another name under that one, too: a process that knows no other
+-- name reads there what it is to add to. To those that know the new one alone _c says that it is no change.
+local function repeat_renamed(rec, v)
+  local old = call('HGET', rec, '_c') or v .. ' *'
+  local changed = old
+  for i = 12 + width, 11 + width + 2 * renamed, 2 do
+    local value = call('HGET', rec, ARGV[i + 1])
+    if value then
+      call('HSET', rec, ARGV[i], value)
+      if not changed:find('!' .. ARGV[i] .. '%f[,;%z]') then changed = changed:gsub('%*', '*,!' .. ARGV[i], 1) end
+    end
+  end
+  if changed ~= old then call('HSET', rec, '_c', changed) end
 end
 
 -- patch writes those values that are not "".
@@ -438,6 +456,7 @@ local function apply(rec)
       shed(rec, rs and not discards, changed, rv, v)
     end
     if not rs and (rv or lease or barrier) then call('PERSIST', rec) end
+    if renamed > 0 then repeat_renamed(rec, v) end
   end
   if trace then call('HSET', rec, '_t', v .. ' ' .. trace, '_q', request) end
 

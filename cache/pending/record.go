@@ -39,11 +39,13 @@ func (d *Due) Between(e *schema.Entity, after, upTo schema.Version) (part Due, o
 		}
 	}
 	if slices.Contains(names, "*") { // all but what was changed later
-		names = slices.Collect(maps.Keys(d.Unread))
+		all := slices.Collect(maps.Keys(d.Unread))
 		for _, f := range e.Fields {
-			names = append(names, f.Name)
+			all = append(all, f.Name)
 		}
-		names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(later, name) })
+		names = slices.DeleteFunc(all, func(name string) bool {
+			return !isChanged(names, name) || slices.Contains(later, name)
+		})
 	}
 	part.Only, part.Unknown = positions(e, names), nil
 	for _, name := range names {
@@ -108,8 +110,9 @@ func (d *Due) read(e *schema.Entity, state []string, listed time.Time) (found, p
 		names, all := changedNames(changed, d.Version)
 		if !all {
 			d.Only = positions(e, names)
-			// What was not changed came with the row.
-			d.Unknown = slices.DeleteFunc(d.Unknown, func(name string) bool { return !slices.Contains(names, name) })
+		}
+		if len(names) > 0 { // what was not changed came with the row
+			d.Unknown = slices.DeleteFunc(d.Unknown, func(name string) bool { return !isChanged(names, name) })
 		}
 	} else {
 		d.Unknown = nil
@@ -139,6 +142,12 @@ func changedNames(changed string, version schema.Version) (names []string, all b
 		names = append(names, c.Names...)
 	}
 	return names, changes == nil || slices.Contains(names, "*")
+}
+
+// isChanged reports whether a field is among these names of the field _c: by itself, or by "*", except where that is one
+// that repeats a field under its former name ("!").
+func isChanged(names []string, name string) bool {
+	return slices.Contains(names, name) || slices.Contains(names, "*") && !slices.Contains(names, "!"+name)
 }
 
 // positions are those of the fields that have or had the names.
