@@ -43,13 +43,13 @@ func (b *batch) readBack() error {
 	if err != nil {
 		return err
 	}
-	var without []schema.Change
+	var without []schema.Change // as far as rows tells
 	for n := range b.outcome.Persisted {
 		if c := &b.outcome.Persisted[n]; !c.Deleted {
 			c.Row = schema.Values{}
 			if row, ok := rows[c.ID]; ok {
 				c.Row = row
-			} else if !deferred {
+			} else {
 				without = append(without, *c)
 			}
 		}

@@ -185,6 +185,9 @@ func TestRefusedKeysNameTheirTrouble(t *testing.T) {
 		{pg.Database(t), "(id int UNIQUE DEFERRABLE, e text, n int); CREATE UNIQUE INDEX x ON things (id)", alone, "is DEFERRABLE",
 			"NOT DEFERRABLE"},
 		{pg.Database(t), "(id int PRIMARY KEY, e text, n numeric(5,-2))", alone, "multiples of 100", "negative scale"},
+		{pg.Database(t), "(no int); DROP TABLE things; CREATE EXTENSION citext; " +
+			"CREATE TABLE things (id int, e citext, n int, PRIMARY KEY (id, e))", parts, "its type is citext",
+			"things.e (citext) refused: it does not tell exactly the ids of type string apart; make it a text"},
 		{my.Database(t), "(id int, e enum('a'), n int, PRIMARY KEY (id, e))", parts, "different values of id, e",
 			"things.e (enum('a')) refused: it does not tell exactly the ids of type string apart; make it a varchar"},
 		{my.Database(t), "(id int, e varchar(9) COLLATE utf8mb4_general_ci, n int, PRIMARY KEY (id, e))", parts,

@@ -213,6 +213,8 @@ func keyFix(id schema.ID, digits int, c Column) string {
 		return "make it a varchar of a collation that tells all texts apart: an enum takes its labels in any case, and their numbers"
 	case c.Base == "character" && id.Type == schema.String:
 		return "make it a varchar, which keeps blanks at the end"
+	case c.Base == "citext" && id.Type == schema.String:
+		return "make it a text, which tells upper and lower case apart"
 	case slices.Contains(keyTexts, c.Base) || c.Base == "TEXT":
 		return "set `id: {type: string}`"
 	case c.Base == "uuid":
