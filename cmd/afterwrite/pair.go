@@ -8,6 +8,8 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/cmd/afterwrite/internal/cli"
+	"github.com/afterwrite/afterwrite/internal/fleet"
+	"github.com/afterwrite/afterwrite/internal/process"
 	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -55,6 +57,9 @@ func (a *app) pair(ctx context.Context, p *cli.Parts, yes bool) error {
 	if redis == database && !redis.None() {
 		fmt.Fprintln(a.Err, "They belong together already.")
 	}
+	if err := a.users(ctx, p, redis, database, yes); err != nil {
+		return err
+	}
 	if sure, err := a.Confirm(ctx, "pair", 1, "this Redis with this database", yes); err != nil || !sure {
 		return err
 	}
@@ -66,6 +71,32 @@ func (a *app) pair(ctx context.Context, p *cli.Parts, yes bool) error {
 		"deployment": to.Deployment, "redis_was": redis.Deployment, "database_was": database.Deployment,
 		"unpersisted": unpersisted,
 	}, "paired as deployment %s\n", to.Deployment)
+}
+
+// users shows which processes use one of two sides that differ with another one: they accept and flush nothing any more
+// once these are paired. Those of the database have to be asked, which takes a moment, and is left out with --yes.
+func (a *app) users(ctx context.Context, p *cli.Parts, redis, database schema.Pairing, yes bool) error {
+	if redis == database {
+		return nil
+	}
+	alive, err := p.Fleet.Alive(ctx)
+	if err != nil {
+		return err
+	}
+	for _, other := range alive {
+		if !other.Unread && other.Info[fleet.PairingInfo] == "" {
+			fmt.Fprintf(a.Err, "In use    %s %s uses this Redis with another database: is database.url right? End it first.\n",
+				other.Kind, other.ID)
+		}
+	}
+	if yes || database.Life == "" {
+		return nil
+	}
+	other, err := p.UserOf(ctx, database.Life, process.AskTime)
+	if err == nil && other != "" {
+		fmt.Fprintf(a.Err, "In use    %s uses this database with another Redis: is redis.url right? End it first.\n", other)
+	}
+	return err
 }
 
 // deploymentOf names one side of a pairing.

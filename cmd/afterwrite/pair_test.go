@@ -67,6 +67,7 @@ func TestWorkerWithAnotherDatabase(t *testing.T) {
 	require.Equal(t, exitUsage, r.code)
 	require.Contains(t, r.err, "1 record not in the database yet")
 	require.Contains(t, r.err, "never paired")
+	require.Regexp(t, `In use +api \S+ uses this Redis with another database`, r.err)
 	require.Contains(t, d.ok("pair", "--yes"), "paired as deployment")
 	require.Contains(t, d.run("", "doctor").out, "Redis and the database belong together")
 	moved := d.start("worker")
@@ -85,6 +86,32 @@ func TestWorkerWithAnotherDatabase(t *testing.T) {
 		code, _ := d.call(http.MethodPut, d.api, "/v1/user/eve", `{"name":"Eve"}`)
 		return code == http.StatusAccepted
 	})
+}
+
+// A worker with the URL of another Redis, an empty one, does not take the database from the processes that serve.
+// Without them it goes on, as with a Redis that was emptied.
+func TestWorkerWithAnotherRedis(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, testkit.SQLite(t))
+	api, worker := d.serve()
+	d.drilled("ada", "Ada", "ada@x")
+	d.ok("flush")
+	require.Equal(t, exitOK, worker.stop())
+	d.env = append(d.env, "AFTERWRITE_REDIS_URL="+testkit.Redis(t).URL(), "AFTERWRITE_WORKER_POLL_INTERVAL=10s")
+	lost := d.start("worker")
+	require.Equal(t, exitFailure, lost.wait())
+	require.Contains(t, lost.text(), "writes to the database from the Redis that belongs to it")
+	testkit.Eventually(t, "doctor has the answer of the API, and no loss", func() bool {
+		r := d.run("", "doctor")
+		return r.code == exitFailure && strings.Contains(r.out, "fix redis.url") &&
+			!strings.Contains(r.out, "had lost its state")
+	})
+	testkit.Eventually(t, "so has the command that pairs", func() bool {
+		return strings.Contains(d.run("", "pair").err, "uses this database with another Redis")
+	})
+	require.Equal(t, exitOK, api.stop())
+	d.env[len(d.env)-1] = "AFTERWRITE_WORKER_POLL_INTERVAL=50ms"
+	d.start("worker").says("Redis has lost its state")
 }
 
 // A database that was never migrated, under a Redis that belongs to another, is called the wrong one: the

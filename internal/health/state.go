@@ -178,8 +178,11 @@ func (s *State) Look(ctx context.Context, from Sources) {
 		d.Watches, d.WatchesErr = from.Depths.Watches(ctx)
 		d.DatabaseWrites = from.Depths.DatabaseWritable(ctx)
 		d.Weaknesses, d.WeaknessesErr = from.Depths.Weaknesses(ctx)
-		d.Losses, d.LossesErr = from.Depths.Losses(ctx, from.Entities)
-		if d.Pairing = from.Depths.Paired(ctx); d.Pairing != nil && !errors.Is(d.Pairing, schema.ErrUnpaired) {
+		d.Pairing = from.Depths.Paired(ctx)
+		switch {
+		case d.Pairing == nil:
+			d.Losses, d.LossesErr = from.Depths.Losses(ctx, from.Entities)
+		case !errors.Is(d.Pairing, schema.ErrUnpaired): // else neither side tells of losses of the other
 			d.LossesErr, d.Pairing = d.Pairing, nil
 		}
 	}

@@ -68,6 +68,14 @@ func onOlder(t *testing.T, fn func(t *testing.T, b *olderBench)) {
 // newOlder is a process on a database and a Redis; a client of the Redis may be given.
 func newOlder(t *testing.T, url, redisURL string, client redis.UniversalClient) *olderBench {
 	t.Helper()
+	b := joinOlder(t, url, redisURL, client)
+	require.NoError(t, b.CheckPairing(t.Context()))
+	return b
+}
+
+// joinOlder is the same before it has compared the two.
+func joinOlder(t *testing.T, url, redisURL string, client redis.UniversalClient) *olderBench {
+	t.Helper()
 	b := &olderBench{t: t, db: testkit.SQL(t, url)}
 	file := filepath.Join(t.TempDir(), "afterwrite.yaml")
 	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, olderConfig, redisURL, url), 0o600))
@@ -84,7 +92,6 @@ func newOlder(t *testing.T, url, redisURL string, client redis.UniversalClient) 
 	require.NoError(t, err)
 	require.NoError(t, b.CheckRedis(t.Context()))
 	require.NoError(t, b.CheckDatabase(t.Context()))
-	require.NoError(t, b.CheckPairing(t.Context()))
 	b.writes, err = b.NewProducer()
 	require.NoError(t, err)
 	return b

@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/afterwrite/afterwrite/cache/pending"
+	"github.com/afterwrite/afterwrite/internal/rdb"
 	"github.com/afterwrite/afterwrite/schema"
 	"github.com/afterwrite/afterwrite/store/fault"
 	"github.com/afterwrite/afterwrite/store/ledger"
@@ -34,6 +36,9 @@ const (
 	emptied                  // Redis lost all it had: pair it again, and note the loss
 	exchanged                // Redis is another one of this deployment, or went back: note the loss
 )
+
+// differ reports that both sides were paired, and not with each other.
+func (o outcome) differ() bool { return o == emptied || o == exchanged }
 
 // compare decides what two sides are to each other. The error is ErrUnpaired with the
 // reason.
@@ -68,14 +73,22 @@ func (s sides) compare() (outcome, error) {
 	return exchanged, nil
 }
 
-// Paired compares Redis with the database and changes nothing. The error is ErrUnpaired
+// Paired compares Redis with the database and pairs nothing. The error is ErrUnpaired
 // where commands must not move records between the two.
 func (p *Parts) Paired(ctx context.Context) error {
 	s, err := p.sides(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = s.compare()
+	was, err := s.compare()
+	if err != nil || !was.differ() {
+		return err
+	}
+	wait := AskTime
+	if end, ok := ctx.Deadline(); ok {
+		wait = min(wait, time.Until(end)/2)
+	}
+	_, err = p.settled(ctx, &s, wait)
 	return err
 }
 
@@ -126,6 +139,12 @@ func (p *Parts) pair(ctx context.Context) error {
 		return err
 	}
 	was, err := s.compare()
+	if err == nil && was.differ() {
+		was, err = p.settled(ctx, &s, askTicks*max(markTick, p.Config.Worker.PollInterval))
+	}
+	if err == nil && was == same {
+		p.seen.Store(true)
+	}
 	if err != nil || was == same {
 		return err
 	}
@@ -171,6 +190,7 @@ func (p *Parts) pair(ctx context.Context) error {
 	if was == first && s.database.None() {
 		return p.pair(ctx) // the database has its side, now Redis gets its own
 	}
+	p.seen.Store(true)
 	for _, l := range losses {
 		if was == emptied {
 			p.Log.Error("Redis has lost its state: what was accepted and not yet persisted is gone", "entity", l.Entity)
@@ -180,6 +200,93 @@ func (p *Parts) pair(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// askTicks is how many looks of the processes that serve a starting process waits for their answer, and AskTime how
+// long that is.
+const (
+	askTicks = 5
+	AskTime  = askTicks * markTick
+)
+
+// settled compares two sides that differ again. It makes sure that no process uses the Redis that the database is
+// paired with, before a process that has not seen its own Redis paired yet takes the database for it. An empty Redis,
+// or one of another life, was emptied or exchanged, or it is not that of the processes that serve: redis.url is wrong.
+// Both sides would write the same rows, and each would take the flushes of the other for those of a newer state of its
+// own Redis, and drop what it had accepted. The processes that serve answer at their next look. A Redis that changed
+// while this process served is no other one.
+func (p *Parts) settled(ctx context.Context, s *sides, wait time.Duration) (was outcome, err error) {
+	if was, err = p.look(ctx, s); err != nil || !was.differ() {
+		return was, err
+	}
+	life := s.database.Life
+	if p.Forgetful || p.seen.Load() || life == "" {
+		return was, nil
+	}
+	switch process, err := p.UserOf(ctx, life, wait); {
+	case err != nil:
+		return 0, err
+	case process != "":
+		return 0, fmt.Errorf("%w: this Redis is empty or another one, and %s writes to the database from the Redis that belongs to it; "+
+			"fix redis.url, or, if this Redis is to replace that one, first end all processes that use that one",
+			schema.ErrUnpaired, process)
+	}
+	return p.look(ctx, s)
+}
+
+// UserOf asks the processes that serve whether they use the Redis of a life, and waits so long for the first that
+// answers. It is "" where none does, or another process pairs the database meanwhile.
+func (p *Parts) UserOf(ctx context.Context, life string, wait time.Duration) (process string, err error) {
+	name := p.Config.Redis.Prefix
+	if err := p.Store.AskInUse(ctx, name, life); err != nil {
+		return "", err
+	}
+	for end := time.Now().Add(wait); process == "" && time.Now().Before(end); {
+		if err := rdb.Sleep(ctx, markTick/10); err != nil {
+			return "", err
+		}
+		if process, _, err = p.Store.InUse(ctx, name, life); err != nil {
+			return "", err
+		}
+		if stored, err := p.Store.Pairing(ctx, name); err != nil || stored.Life != life {
+			return "", err
+		}
+	}
+	return process, nil
+}
+
+// look compares the two sides while no process pairs them: one that does gives Redis its side before the database, and
+// a side that is read before and one that is read after it differ.
+func (p *Parts) look(ctx context.Context, s *sides) (was outcome, err error) {
+	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
+	defer cancel()
+	err = p.Store.Pair(ctx, p.Config.Redis.Prefix, func(ctx context.Context, stored schema.Pairing) (ledger.Pairs,
+		error) {
+		var err error
+		s.database = stored
+		if s.redis, err = p.Cache.Pairing(ctx); err == nil {
+			was, err = s.compare()
+		}
+		return ledger.Pairs{With: stored}, err
+	})
+	return was, err
+}
+
+// answerInUse answers a process that asks whether the Redis of a pairing is in use, if this process still reads it.
+func (p *Parts) answerInUse(ctx context.Context, held schema.Pairing, process string) {
+	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
+	defer cancel()
+	name := p.Config.Redis.Prefix
+	_, asked, err := p.Store.InUse(ctx, name, held.Life)
+	if err == nil && asked {
+		var now schema.Pairing // since the question
+		if now, err = p.Cache.Pairing(ctx); err == nil && now == held {
+			err = p.Store.AnswerInUse(ctx, name, held.Life, process)
+		}
+	}
+	if err != nil {
+		p.Log.Debug("whether a process asks for this Redis was not read", "error", err)
+	}
 }
 
 // errChanged reports that another process paired while this one decided: decide again.

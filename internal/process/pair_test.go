@@ -1,10 +1,14 @@
 package process
 
 import (
+	"context"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -47,4 +51,60 @@ func TestCompare(t *testing.T) {
 		require.NoError(t, err, name)
 		require.Equal(t, c.want, got, name)
 	}
+}
+
+// A process whose redis.url names another Redis, empty or of another life, does not take the database from the
+// processes that serve: what they have accepted would be taken for older than what it flushes. Where none serves it
+// does. A process whose own Redis is emptied goes on at once.
+func TestNoDatabaseIsTakenFromARedisInUse(t *testing.T) {
+	onOlder(t, func(t *testing.T, b *olderBench) {
+		b.put("a", 1)
+		require.NoError(t, b.flush(1))
+		ctx, cancel := context.WithCancel(t.Context())
+		var serving sync.WaitGroup
+		defer serving.Wait()
+		defer cancel()
+		serving.Go(func() {
+			for ctx.Err() == nil {
+				if held, err := b.Cache.Pairing(ctx); err == nil {
+					b.answerInUse(ctx, held, "host/1/x")
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		})
+		pair, _, err := b.Sides(t.Context())
+		require.NoError(t, err)
+		server := testkit.Redis(t)
+		client := server.Client(t)
+		defer func() { _ = client.Close() }()
+		other := joinOlder(t, b.Config.Database.URL, server.URL(), client)
+		other.Config.Worker.PollInterval = time.Minute // it waits for an answer as long as it takes
+		err = other.CheckPairing(t.Context())
+		require.ErrorIs(t, err, schema.ErrUnpaired)
+		require.ErrorContains(t, err, "host/1/x")
+		require.ErrorIs(t, other.Paired(t.Context()), schema.ErrUnpaired, "of commands and doctor")
+		_, err = other.Cache.Pair(t.Context(), schema.Pairing{}, schema.Pairing{Deployment: pair.Deployment, Life: "k"})
+		require.NoError(t, err)
+		require.ErrorIs(t, other.CheckPairing(t.Context()), schema.ErrUnpaired, "one of another life")
+		_, stored, err := b.Sides(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, pair, stored)
+		losses, err := b.Losses(t.Context(), b.Config.Entities)
+		require.NoError(t, err)
+		require.Empty(t, losses)
+
+		mine := b.server.Client(t)
+		require.NoError(t, mine.FlushAll(t.Context()).Err())
+		require.NoError(t, mine.Close())
+		b.Config.Worker.PollInterval = time.Hour // a question would take as long
+		require.NoError(t, b.CheckPairing(t.Context()))
+
+		cancel()
+		serving.Wait()
+		other.Config.Worker.PollInterval = 0
+		require.NoError(t, other.CheckPairing(t.Context()))
+		held, stored, err := other.Sides(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, held, stored)
+	})
 }

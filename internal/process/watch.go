@@ -37,13 +37,16 @@ func (p *Parts) Watch(ctx context.Context) error {
 	var letters sync.WaitGroup
 	letters.Go(func() { p.keepLetters(ctx) })
 	defer letters.Wait()
-	unsafe := false
+	unsafe, id := false, fleet.NewID()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-marks.C:
 			p.watchPairing(ctx, false)
+			if p.Unpaired() == nil && p.held.Life != "" {
+				p.answerInUse(ctx, p.held, id)
+			}
 			p.watchMark(ctx, mark)
 			p.takeJob(ctx)
 			continue

@@ -67,6 +67,7 @@ type Parts struct {
 	Forgetful bool
 
 	metrics  metrics
+	seen     atomic.Bool           // this process has seen Redis and the database paired
 	unpaired atomic.Pointer[error] // why Redis and the database do not belong together
 	held     schema.Pairing        // Redis's, when the two were compared last; of Watch alone
 	markLife string                // of Redis, when its mark was right last

@@ -90,6 +90,37 @@ func (l *Ledger) Pair(
 	})
 }
 
+// question follows the name of a pairing in the name of the row in which a starting process asks whether the Redis of
+// a life is in use. No prefix of keys has it. Its deployment is the answer, "" until a process has answered.
+const question = "?"
+
+// AskInUse asks the processes that serve whether they use the Redis of a life. They answer by [Ledger.AnswerInUse].
+func (l *Ledger) AskInUse(ctx context.Context, name, life string) error {
+	return l.db.Change(ctx, "ask whether a Redis is in use", func(db *gorm.DB) error {
+		return db.Table("afterwrite_pairings").Clauses(clause.OnConflict{
+			Columns:   []clause.Column{{Name: "name"}},
+			DoUpdates: clause.AssignmentColumns([]string{"deployment", "life", "paired_at"}),
+		}).Create(&pairingRow{Name: name + question, Life: life, PairedAt: kit.Instant(time.Now())}).Error
+	})
+}
+
+// InUse returns the process that has answered that it uses the Redis of a life, "" if none has, and whether one asks.
+func (l *Ledger) InUse(ctx context.Context, name, life string) (process string, asked bool, err error) {
+	p, err := pairing(l.db.Read(ctx), name+question)
+	if err != nil || p.Life != life {
+		return "", false, l.db.Unavailable("read whether a Redis is in use", err)
+	}
+	return p.Deployment, p.Deployment == "", nil
+}
+
+// AnswerInUse answers for a process that it uses the Redis of a life.
+func (l *Ledger) AnswerInUse(ctx context.Context, name, life, process string) error {
+	return l.db.Change(ctx, "answer that a Redis is in use", func(db *gorm.DB) error {
+		return db.Table("afterwrite_pairings").Where("name = ? AND life = ? AND deployment = ''", name+question, life).
+			Update("deployment", process).Error
+	})
+}
+
 // Loss is a loss of accepted writes of an entity.
 type Loss struct {
 	Number  int64     `json:"number"` // given by the database
