@@ -64,7 +64,7 @@ type Flush struct {
 // Pairing is the Redis of the database: write no batch of another one.
 func (f *Flush) Pairing() schema.Pairing { return f.fence.Paired() }
 
-// SplitError reports that a deferred constraint refused COMMIT, or that a record had no row before it.
+// SplitError reports that COMMIT was refused, or that a record had no row.
 type SplitError struct {
 	Outcome Outcome        // of the batch; nothing is in Persisted
 	Halves  [][]string     // ids to flush by a transaction each; none: the one change is in Outcome.Refused
