@@ -70,9 +70,12 @@ func (a *app) flush(ctx context.Context, args []string, timeout time.Duration) e
 	} else if err := p.SamePartitions(ctx, entities); err != nil {
 		return err
 	}
+	unpaired := a.Unpaired(ctx, p)
 	began := time.Now()
-	if err := a.AwaitFlush(ctx, p, entities, timeout); err != nil {
-		return err
+	if unpaired == nil { // else nothing is flushed that could be waited for
+		if err := a.AwaitFlush(ctx, p, entities, timeout); err != nil {
+			return err
+		}
 	}
 	if len(args) == 0 { // what no worker of this configuration flushes is named, not waited for
 		strangers, err := p.Pending.Strangers(ctx, entities)
@@ -86,8 +89,11 @@ func (a *app) flush(ctx context.Context, args []string, timeout time.Duration) e
 	if err != nil {
 		return err
 	}
-	if err := a.printLeft(left, time.Since(began)); err != nil {
+	if err := a.printLeft(left, time.Since(began), unpaired); err != nil {
 		return err
+	}
+	if unpaired != nil {
+		return cli.ErrReported
 	}
 	if pends(left) {
 		a.hintWorkers(ctx, p)
@@ -149,9 +155,16 @@ func firstIDs(ctx context.Context, p *cli.Parts, e *schema.Entity, status schema
 	return ids, nil
 }
 
-func (a *app) printLeft(left []leftover, took time.Duration) error {
+func (a *app) printLeft(left []leftover, took time.Duration, unpaired error) error {
 	if a.JSON {
-		return a.PrintJSON(map[string]any{"flushed": !pends(left), "seconds": took.Seconds(), "left": left})
+		shown := map[string]any{"flushed": unpaired == nil && !pends(left), "seconds": took.Seconds(), "left": left}
+		if unpaired != nil {
+			shown["unpaired"] = unpaired.Error()
+		}
+		return a.PrintJSON(shown)
+	}
+	if len(left) == 0 && unpaired != nil {
+		return nil // what waits is in another Redis
 	}
 	if len(left) == 0 {
 		_, err := fmt.Fprintf(a.Out, "everything is in the database, after %s\n", took.Round(time.Millisecond))

@@ -46,7 +46,7 @@ func TestWorkerWithAnotherDatabase(t *testing.T) {
 		require.Contains(t, r.err, "do not belong together", args)
 	}
 	for _, args := range [][]string{{"status"}, {"fsck"}, {"record", "get", "user", "bob"}, {"status", "--json"},
-		{"fsck", "--json"}, {"record", "get", "user", "bob", "--json"}} {
+		{"fsck", "--json"}, {"flush"}, {"flush", "--json"}, {"record", "get", "user", "bob", "--json"}} {
 		r := d.run("", args...)
 		require.Equal(t, exitFailure, r.code, args)
 		require.Contains(t, r.err, "failure: Redis and the database do not belong together", args)
@@ -105,6 +105,10 @@ func TestWorkerWithAnotherRedis(t *testing.T) {
 		r := d.run("", "doctor")
 		return r.code == exitFailure && strings.Contains(r.out, "fix redis.url") &&
 			!strings.Contains(r.out, "had lost its state")
+	})
+	testkit.Eventually(t, "so has the command that flushes", func() bool {
+		r := d.run("", "flush")
+		return r.code == exitFailure && r.out == "" && strings.Contains(r.err, "fix redis.url")
 	})
 	testkit.Eventually(t, "so has the command that pairs", func() bool {
 		return strings.Contains(d.run("", "pair").err, "uses this database with another Redis")
