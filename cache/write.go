@@ -44,7 +44,8 @@ type Write struct {
 	IfMatch schema.Version // 0: none; or AnyVersion
 
 	// Key is an operation id of the record: the write is applied once, however often it is repeated within
-	// Config.OpAge. KeyHash distinguishes the operation from others with the same Key on the same record.
+	// Config.OpAge. KeyHash distinguishes the operation from others with the same Key on the same record. It
+	// may be two hashes with a "=" between: of the same operation either is the same.
 	Key, KeyHash string
 	// Owner is who sent the Key: of the room for operation ids one owner gets half. "": none.
 	Owner string

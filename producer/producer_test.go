@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -249,6 +250,44 @@ func TestCreateWithAKeyFindsItsRecordAgain(t *testing.T) {
 	_, err = b.Do(t.Context(), create)
 	require.ErrorIs(t, err, schema.ErrKeyReused)
 	assert.EqualValues(t, 1, b.conserved(t).Accepted)
+}
+
+// A repeat may come to a process of another configuration, as after an upgrade.
+func TestAKeyIsHonouredByOtherConfigurations(t *testing.T) {
+	var cfg producer.Config
+	b := setup(t, func(_ *schema.Entity, c *producer.Config) { cfg = *c })
+	other := *b.user
+	other.Fields = append([]schema.Field{{Name: "first", Type: schema.Int, Default: "5"}}, slices.Clone(b.user.Fields)...)
+	slices.Reverse(other.Fields)
+	for i := range other.Fields {
+		if other.Fields[i].Name == "login_count" {
+			other.Fields[i].Default = "9"
+		}
+	}
+	require.NoError(t, other.Init())
+	cfg.Entities = []*schema.Entity{&other}
+	now, err := producer.New(cfg)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, now.Close()) }()
+	for _, op := range []cache.Op{cache.OpCreate, cache.OpPatch, cache.OpPut, cache.OpDelete} {
+		r := producer.Request{Op: op, Entity: "user", ID: "1", Key: "k" + string(op),
+			Fields: schema.Fields{"name": "x", "age": 3}}
+		if op == cache.OpDelete {
+			r.Fields = nil
+		}
+		first, err := b.Do(t.Context(), r)
+		require.NoError(t, err)
+		second, err := now.Do(t.Context(), r)
+		require.NoError(t, err, op)
+		require.True(t, second.Again)
+		require.Equal(t, first.Version, second.Version)
+		if op != cache.OpDelete {
+			r.Fields = schema.Fields{"name": "x", "age": 4}
+			_, err = now.Do(t.Context(), r)
+			require.ErrorIs(t, err, schema.ErrKeyReused)
+		}
+	}
+	require.EqualValues(t, 4, b.conserved(t).Accepted)
 }
 
 func TestWritesNeedTheDatabaseOnlyForWhatIsNotCached(t *testing.T) {

@@ -22,7 +22,8 @@
 --                with a second letter x the options follow, and before them, with a third
 --                letter t, the origin
 --         [t: trace and span id, request id: kept as _t and _q, see internal/layout/origin.go]
---         [x: if-match ("" any, "*" exists, or a version), operation id, its hash, its owner,
+--         [x: if-match ("" any, "*" exists, or a version), operation id, its hash (and, behind a "=", another:
+--             the operation is the same where either is), its owner,
 --             fresh lease token, token of the loaded row (its lease; or "@" and the version
 --             at which the record lacked a field), "" | "0" absent | "1" row,
 --             ttl of a row installed without a write, ms; then, after "1", the row:
@@ -361,11 +362,14 @@ local function apply(rec)
   at = to
   local discards = op == 'r' or op == 'g'
 
+  local alike
   if key ~= '' then
+    hash, alike = hash:match('^([^=]*)(.*)$')
     local seen = call('HGET', base .. 'ops', key)
     if seen then
       local answer = cjson.decode(seen)
-      if answer[1] ~= hash then return { 'reused' } end
+      local other = answer[#answer]:sub(1, 1) == '=' and table.remove(answer)
+      if answer[1] ~= hash and other ~= alike then return { 'reused' } end
       answer[1] = 'again'
       return answer
     end
@@ -479,7 +483,9 @@ local function apply(rec)
   end
 
   if key ~= '' then
-    call('HSET', base .. 'ops', key, cjson.encode({ hash, v, unpack(values or {}) }))
+    local answer = { hash, v, unpack(values or {}) }
+    if alike ~= '' then answer[#answer + 1] = alike end
+    call('HSET', base .. 'ops', key, cjson.encode(answer))
     if owner ~= '' then
       key = key .. '\1' .. owner
       call('HINCRBY', base .. 'opsOf', owner, 1)

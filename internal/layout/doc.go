@@ -46,7 +46,8 @@
 //	                            record that was dropped beside letters
 //	aw:{user/3}:stream   STREAM field e: an event as published, the last few of them
 //	aw:{user/3}:ops      HASH   operation id, NUL, record id → its hash and answer, a JSON
-//	                            list; "id:" and operation id → a made record id
+//	                            list, which may end in "=" and another hash; "id:" and
+//	                            operation id → a made record id
 //	aw:{user/3}:opsAt    ZSET   operation id, and where it has an owner a byte 1 and that →
 //	                            time (ms), to trim ops by
 //	aw:{user/3}:opsOf    HASH   owner → number of its operation ids
