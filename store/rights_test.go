@@ -45,11 +45,26 @@ func TestRightsThatTheRoleLacksAreNamed(t *testing.T) {
 		}
 		b, lines := lacks("SELECT (id, age), UPDATE (age)")
 		require.Len(t, lines, 1)
-		require.Contains(t, lines[0], "no right to SELECT, INSERT, DELETE, UPDATE the columns of account; GRANT ")
+		require.Contains(t, lines[0], "no right to SELECT, INSERT, UPDATE, DELETE the columns of account; GRANT ")
 		_, err = b.Load(t.Context(), e, []string{"a"})
 		require.ErrorIs(t, err, schema.ErrSchema)
 		require.Contains(t, problem.Of(err).Detail, "no right to read the table accounts")
 		_, lines = lacks("SELECT, INSERT, DELETE, UPDATE (email, age)")
 		require.Empty(t, lines)
+
+		// A program that locks the table, as CREATE INDEX does for long, keeps no process from starting.
+		lock := "LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE"
+		if owner.Dialect() == "mysql" {
+			lock = "LOCK TABLES accounts WRITE"
+		}
+		db := owner.connect()
+		db.SetMaxOpenConns(1)
+		tx, err := db.BeginTx(t.Context(), nil)
+		require.NoError(t, err)
+		_, err = tx.ExecContext(t.Context(), lock)
+		require.NoError(t, err)
+		_, err = survey.Of(b.Store).Rights(t.Context())
+		require.NoError(t, err)
+		require.NoError(t, tx.Rollback())
 	})
 }

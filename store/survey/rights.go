@@ -4,16 +4,23 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/afterwrite/afterwrite/store/catalog"
 	"github.com/afterwrite/afterwrite/store/internal/mapping"
 )
 
+// rightsTime bounds the look at one table of MySQL or MariaDB: a plan waits for a program that locks the table or
+// changes it. What is not known then is not said.
+const rightsTime = 2 * time.Second
+
 // Rights says of each entity's table what the connection's role may not do with the columns of the entity: such writes
-// would wait, and such reads fail. It asks for plans alone, so that nothing is read or written, and no trigger runs.
+// would wait, and such reads fail. Nothing is read, written or locked, and no trigger runs.
 func (s *Survey) Rights(ctx context.Context) ([]string, error) {
-	d := s.in.DB.Dialect
-	if d.CatalogOf() == catalog.SQLite {
+	lacking := map[string]func(context.Context, *mapping.Table, []string, []string) []string{
+		"postgres": s.lackingPostgres, "mysql": s.lackingMySQL,
+	}[s.in.DB.Dialect.Name()]
+	if lacking == nil {
 		return nil, nil
 	}
 	var lines []string
@@ -25,13 +32,8 @@ func (s *Survey) Rights(ctx context.Context) ([]string, error) {
 		if !at.Exists() {
 			continue
 		}
-		var lacks []string
-		for _, p := range s.probes(t, at) {
-			if d.Denied(s.in.DB.Read(ctx).Exec("EXPLAIN " + p.statement).Error) {
-				lacks = append(lacks, p.right)
-			}
-		}
-		if len(lacks) > 0 {
+		columns, sets := s.written(t, at)
+		if lacks := lacking(ctx, t, columns, sets); len(lacks) > 0 {
 			rights := strings.Join(lacks, ", ")
 			lines = append(lines, t.Name+": the database's role has no right to "+rights+" the columns of "+t.Entity.Name+
 				"; GRANT "+rights+" ON "+t.Name+" TO it")
@@ -40,34 +42,68 @@ func (s *Survey) Rights(ctx context.Context) ([]string, error) {
 	return lines, nil
 }
 
-type probe struct{ right, statement string }
-
-// probes are the statements that reads and flushes send, which find no row. What is wrong with them but for rights the
-// verdicts say.
-func (s *Survey) probes(t *mapping.Table, at *catalog.Table) []probe {
-	var columns, sets []string
+// written are the columns that a flush inserts, and of these the ones that it updates. What is wrong with the others
+// the verdicts say.
+func (s *Survey) written(t *mapping.Table, at *catalog.Table) (columns, sets []string) {
 	verdicts := t.Verdicts(at, s.in.DB.Dialect)
 	for i, c := range t.Columns {
 		if v := verdicts[i]; v.Hold == catalog.Database && v.Why == catalog.Computes {
 			continue
 		}
-		columns = append(columns, mapping.Quote(c.Name))
+		columns = append(columns, c.Name)
 		if i >= t.Keys {
-			sets = append(sets, mapping.Quote(c.Name)+" = NULL")
+			sets = append(sets, c.Name)
 		}
 	}
-	table, from := mapping.QuoteTable(t.Name), ""
-	if s.in.DB.Dialect.CatalogOf() != catalog.PostgreSQL {
-		from = " FROM DUAL"
+	return columns, sets
+}
+
+// lackingPostgres asks functions that take no lock, as even a plan does: CREATE INDEX may hold the table for hours.
+func (s *Survey) lackingPostgres(ctx context.Context, t *mapping.Table, columns, sets []string) (lacks []string) {
+	table := literal(mapping.QuoteTable(t.Name))
+	all := make([]string, len(t.Columns))
+	for i, c := range t.Columns {
+		all[i] = c.Name
 	}
-	all := []probe{
+	may := func(right string, columns []string) string {
+		test := "true"
+		for _, c := range columns {
+			test += " AND has_column_privilege(" + table + ", " + literal(c) + ", '" + right + "')"
+		}
+		return "('" + right + "', " + test + ")"
+	}
+	s.in.DB.Read(ctx).Raw("SELECT privilege FROM (VALUES " + may("SELECT", all) + ", " + may("INSERT", columns) + ", " +
+		may("UPDATE", sets) + ", ('DELETE', has_table_privilege(" + table + ", 'DELETE'))) AS of (privilege, held) " +
+		"WHERE NOT held").Scan(&lacks)
+	return lacks
+}
+
+func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+
+// lackingMySQL asks for the plans of the statements that reads and flushes send, which find no row.
+func (s *Survey) lackingMySQL(ctx context.Context, t *mapping.Table, columns, sets []string) (lacks []string) {
+	ctx, cancel := context.WithTimeout(ctx, rightsTime)
+	defer cancel()
+	table := mapping.QuoteTable(t.Name)
+	quoted := func(names []string, end string) string {
+		list := make([]string, len(names))
+		for i, name := range names {
+			list[i] = mapping.Quote(name) + end
+		}
+		return strings.Join(list, ", ")
+	}
+	plans := [][2]string{
 		{"SELECT", "SELECT " + strings.Join(t.Shown, ", ") + " FROM " + table + " WHERE false"},
-		{"INSERT", "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") SELECT " +
-			strings.Join(slices.Repeat([]string{"NULL"}, len(columns)), ", ") + from + " WHERE false"},
-		{"DELETE", "DELETE FROM " + table + " WHERE false"},
+		{"INSERT", "INSERT INTO " + table + " (" + quoted(columns, "") + ") SELECT " +
+			strings.Join(slices.Repeat([]string{"NULL"}, len(columns)), ", ") + " FROM DUAL WHERE false"},
 	}
 	if len(sets) > 0 {
-		all = append(all, probe{"UPDATE", "UPDATE " + table + " SET " + strings.Join(sets, ", ") + " WHERE false"})
+		plans = append(plans, [2]string{"UPDATE", "UPDATE " + table + " SET " + quoted(sets, " = NULL") + " WHERE false"})
 	}
-	return all
+	for _, plan := range append(plans, [2]string{"DELETE", "DELETE FROM " + table + " WHERE false"}) {
+		if s.in.DB.Dialect.Denied(s.in.DB.Read(ctx).Exec("EXPLAIN " + plan[1]).Error) {
+			lacks = append(lacks, plan[0])
+		}
+	}
+	return lacks
 }
