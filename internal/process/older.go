@@ -196,6 +196,11 @@ func (p *Parts) noteBack(ctx context.Context, life string, entities []*schema.En
 	}
 	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
 	defer cancel()
+	// Read before those that are open: a loss that another process notes in between must not look acknowledged.
+	noted, err := p.Store.LossesOf(ctx, life)
+	if err != nil {
+		return err
+	}
 	open, err := p.Store.OpenLosses(ctx)
 	if err != nil {
 		return err
@@ -203,10 +208,6 @@ func (p *Parts) noteBack(ctx context.Context, life string, entities []*schema.En
 	entities = unnotedOf(open, life, entities)
 	if len(entities) == 0 {
 		return nil
-	}
-	noted, err := p.Store.LossesOf(ctx, life)
-	if err != nil {
-		return err
 	}
 	same := slices.ContainsFunc(open, func(l ledger.Loss) bool { return l.Life == life && l.Records == 0 }) &&
 		len(unnotedOf(noted, life, entities)) == len(entities) // an entity whose loss was acknowledged has another
