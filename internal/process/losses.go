@@ -115,6 +115,15 @@ func (p *Parts) Acknowledge(ctx context.Context, losses []ledger.Loss, reason st
 			unnoted = append(unnoted, l)
 		}
 	}
+	if len(counted) > 0 { // but those that another operator has acknowledged meanwhile, or they would count twice
+		still, err := p.unnoted(ctx, p.Config.Entities)
+		if err != nil {
+			return 0, err
+		}
+		counted = slices.DeleteFunc(counted, func(c ledger.Loss) bool {
+			return !slices.ContainsFunc(still, func(l ledger.Loss) bool { return sameCount(c, l) })
+		})
+	}
 	if len(counted)+len(unnoted) > 0 {
 		if err := p.Store.NoteLosses(ctx, counted...); err != nil {
 			return 0, err
@@ -129,9 +138,7 @@ func (p *Parts) Acknowledge(ctx context.Context, losses []ledger.Loss, reason st
 			return 0, err
 		}
 		for _, l := range open {
-			if slices.ContainsFunc(counted, func(c ledger.Loss) bool {
-				return c.Entity == l.Entity && c.Life == l.Life && c.Records == l.Records
-			}) || slices.ContainsFunc(unnoted, func(u ledger.Loss) bool {
+			if slices.ContainsFunc(counted, func(c ledger.Loss) bool { return sameCount(c, l) }) || slices.ContainsFunc(unnoted, func(u ledger.Loss) bool {
 				return u.Entity == l.Entity && l.Records == 0 && u.Why == l.Why
 			}) {
 				known = append(known, l)
@@ -139,4 +146,9 @@ func (p *Parts) Acknowledge(ctx context.Context, losses []ledger.Loss, reason st
 		}
 	}
 	return p.Store.Acknowledge(ctx, known, reason, by)
+}
+
+// sameCount reports whether two losses are of as many records of one entity, in one life of Redis.
+func sameCount(a, b ledger.Loss) bool {
+	return a.Entity == b.Entity && a.Life == b.Life && a.Records == b.Records
 }

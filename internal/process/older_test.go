@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -553,5 +554,33 @@ func TestALossIsAcknowledgedBeforeItIsNoted(t *testing.T) {
 		require.Empty(t, losses)
 		b.drain()
 		require.Equal(t, "1", b.row("a"))
+	})
+}
+
+// TestACountedLossIsAcknowledgedOnce: of two operators who saw the same loss the second acknowledges nothing, and what is
+// lost later is not hidden.
+func TestACountedLossIsAcknowledgedOnce(t *testing.T) {
+	onOlder(t, func(t *testing.T, b *olderBench) {
+		ctx := t.Context()
+		lost := func(id string) []ledger.Loss {
+			t.Helper()
+			b.put(id, 1)
+			client := b.server.Client(t)
+			require.NoError(t, client.Del(ctx, b.Cache.Prefix().Keys(b.e, 0).Record+id).Err())
+			require.NoError(t, client.Close())
+			_, err := b.Pending.Drop(ctx, b.e, 0, []string{id})
+			require.NoError(t, err)
+			losses, err := b.Losses(ctx, b.Config.Entities)
+			require.NoError(t, err)
+			return losses
+		}
+		seen := lost("a")
+		require.Len(t, seen, 1)
+		for _, want := range []int{1, 0} {
+			n, err := b.Acknowledge(ctx, slices.Clone(seen), "seen", ledger.Actor{Name: "ann"})
+			require.NoError(t, err)
+			require.Equal(t, want, n)
+		}
+		require.Len(t, lost("b"), 1)
 	})
 }
