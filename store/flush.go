@@ -68,10 +68,10 @@ func (f *Flush) Pairing() schema.Pairing { return f.fence.Paired() }
 type SplitError struct {
 	Outcome Outcome        // of the batch; nothing is in Persisted
 	Halves  [][]string     // ids to flush by a transaction each; none: the one change is in Outcome.Refused
-	Refusal schema.Refusal // what COMMIT said
+	Refusal schema.Refusal // of COMMIT, or for the row
 }
 
-// Error is what COMMIT said.
+// Error is the refusal.
 func (e *SplitError) Error() string { return "commit: " + e.Refusal.Error() }
 
 // Begin starts a flush of one batch and locks the partition's fence: no other flush of the partition gets past this
@@ -214,7 +214,7 @@ func (f *Flush) Commit(ctx context.Context) error {
 		return nil
 	}
 	if b.moved {
-		return f.failed(f.split(ctx, fault.Refusal(schema.KindCheck, "", "", movedError{}.Error())))
+		return f.failed(f.split(ctx, fault.Refusal(schema.KindCheck, "", "", moved)))
 	}
 	if err := b.unhurried(); err != nil {
 		return f.failed(err)

@@ -11,15 +11,10 @@ func (leftOutError) Error() string {
 	return "the database reported no error, but the row is not as it was to be: a trigger, a rule or a row security policy left it out"
 }
 
-// movedError is a batch of which a record has no row at the end, though the database has written
-// it: a trigger gave the row another key, or deleted it. To call that persisted would be wrong, for
-// nothing of the write is under the record's id.
-type movedError struct{}
-
-func (movedError) Error() string {
-	return "the database reported no error, but no row has the record's key after the write: " +
-		"a trigger changed the key or deleted the row, or a row security policy hides it"
-}
+// moved is why a batch is refused of which a record has no row at the end, though the database has written it. To call
+// that persisted would be wrong, for nothing of the write is under the record's id.
+const moved = "the database reported no error, but no row has the record's key after the write: " +
+	"a trigger changed the key or deleted the row, or a row security policy hides it"
 
 // checkPut looks at the rows where an upsert wrote fewer than it had. Those that are as
 // they should be are well: there are triggers that leave out what changes nothing.

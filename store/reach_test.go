@@ -96,7 +96,7 @@ const (
 
 // What the second flusher is: a flush of what is due; of some records alone, as those that
 // exchange unique values with records of other partitions: of the model's record, or of others;
-// or a flush of what is due that leaves out the model's record, because the database refuses it; or a
+// a flush of what is due that leaves out the model's record, because the database refuses it; or a
 // flush in two transactions, of which COMMIT refuses the second.
 const (
 	turnWhole = iota
@@ -180,11 +180,11 @@ func (s *turnState) forget() {
 // reads reports whether the flush of the token is under way, so that it may still ask for it.
 func (s *turnState) reads(token byte) bool {
 	a := s.who[(token-1)/8]
-	return a.step != turnIdle && a.step < turnRead && token == turnTokenOf((token-1)/8, a)
+	return a.step != turnIdle && a.step < turnRead && token == turnRunOf((token-1)/8, a)
 }
 
-// turnTokenOf is the token of the reads of an actor's flush.
-func turnTokenOf(i byte, a turnActor) byte { return i*8 + a.runs + 1 }
+// turnRunOf numbers the runs of all actors: it is the token of a run's reads, and the id of its transaction.
+func turnRunOf(i byte, a turnActor) byte { return i*8 + a.runs + 1 }
 
 // accept gives a write its version and content.
 func (r turnRules) accept(to *turnState, pending bool) (version byte) {
@@ -225,7 +225,7 @@ func (t turnOf) beyond(s turnState) bool {
 // idOf is the id of a transaction of an actor.
 func (r turnRules) idOf(s turnState, i int) byte {
 	if r.ids {
-		return byte(i)*8 + s.who[i].runs + 1
+		return turnRunOf(byte(i), s.who[i])
 	}
 	return s.turn + 1
 }
@@ -241,7 +241,7 @@ func (r turnRules) flush(s turnState, i int, add func(func(*turnState))) (fault 
 		}
 		return older && r.check
 	}
-	token := turnTokenOf(byte(i), a)
+	token := turnRunOf(byte(i), a)
 	part := byte(turnWhole)
 	if i == turnFlusher+1 {
 		part = r.part

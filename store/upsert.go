@@ -26,7 +26,7 @@ type batch struct {
 	hanging []hanging // see sieve
 	gaveUp  error     // of the first statement that was given up
 	untried int       // changes that patience has left for the next flush
-	moved   bool      // see movedError
+	moved   bool      // a record has no row at the end: see leftout.go
 }
 
 // maxPasses bounds how often refused changes are tried once more in one flush. What

@@ -220,21 +220,19 @@ func (x *examination) columns(ctx context.Context) {
 		}
 	}
 	x.say("columns", health.Fine, "", "%d of %d hold their fields exactly", exact, len(verdicts))
-	unseen, err := survey.Of(x.Store.Store).Unseen(ctx)
+	x.warned(ctx, "triggers", survey.Of(x.Store.Store).Unseen)
+	x.warned(ctx, "rights", survey.Of(x.Store.Store).Rights)
+}
+
+// warned tells what a look at the tables finds: lines of a text, and behind a "; " what to do.
+func (x *examination) warned(ctx context.Context, check string, look func(context.Context) ([]string, error)) {
+	lines, err := look(ctx)
 	if err != nil {
-		x.say("triggers", health.Failure, health.DatabaseHint(err), "%v", err)
+		x.say(check, health.Failure, health.DatabaseHint(err), "%v", err)
 	}
-	for _, line := range unseen {
+	for _, line := range lines {
 		text, fix, _ := strings.Cut(line, "; ")
-		x.say("triggers", health.Warning, fix, "%s", text)
-	}
-	rights, err := survey.Of(x.Store.Store).Rights(ctx)
-	if err != nil {
-		x.say("rights", health.Failure, health.DatabaseHint(err), "%v", err)
-	}
-	for _, line := range rights {
-		text, fix, _ := strings.Cut(line, "; ")
-		x.say("rights", health.Warning, fix, "%s", text)
+		x.say(check, health.Warning, fix, "%s", text)
 	}
 }
 

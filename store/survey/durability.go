@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Weakness is a setting with which the database may lose commits, or damage its files, when it crashes. Records that
-// were acked are gone from Redis by then.
+// Weakness is a setting with which the database may lose commits, or damage its files, when it crashes. What is lost is
+// not written again: Redis has been told that it is persisted.
 type Weakness struct {
 	Setting string // as NAME = VALUE
 	Risk    string // what a crash may do, as the end of a sentence

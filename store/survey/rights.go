@@ -8,14 +8,15 @@ import (
 
 	"github.com/afterwrite/afterwrite/store/catalog"
 	"github.com/afterwrite/afterwrite/store/internal/mapping"
+	"github.com/afterwrite/afterwrite/store/internal/watching"
 )
 
 // rightsTime bounds the look at one table of MySQL or MariaDB: a plan waits for a program that locks the table or
-// changes it. What is not known then is not said.
+// changes it. A right that could not be asked for is not said to be lacking.
 const rightsTime = 2 * time.Second
 
 // Rights says of each entity's table what the connection's role may not do with the columns of the entity: such writes
-// would wait, and such reads fail. Nothing is read, written or locked, and no trigger runs.
+// would wait, and such reads fail. No row is read or written, and no trigger runs.
 func (s *Survey) Rights(ctx context.Context) ([]string, error) {
 	lacking := map[string]func(context.Context, *mapping.Table, []string, []string) []string{
 		"postgres": s.lackingPostgres, "mysql": s.lackingMySQL,
@@ -58,9 +59,9 @@ func (s *Survey) written(t *mapping.Table, at *catalog.Table) (columns, sets []s
 	return columns, sets
 }
 
-// lackingPostgres asks functions that take no lock, as even a plan does: CREATE INDEX may hold the table for hours.
+// lackingPostgres asks functions that take no lock. A plan takes one, and CREATE INDEX may hold the table for hours.
 func (s *Survey) lackingPostgres(ctx context.Context, t *mapping.Table, columns, sets []string) (lacks []string) {
-	table := literal(mapping.QuoteTable(t.Name))
+	table := watching.SQLText(mapping.QuoteTable(t.Name))
 	all := make([]string, len(t.Columns))
 	for i, c := range t.Columns {
 		all[i] = c.Name
@@ -68,7 +69,7 @@ func (s *Survey) lackingPostgres(ctx context.Context, t *mapping.Table, columns,
 	may := func(right string, columns []string) string {
 		test := "true"
 		for _, c := range columns {
-			test += " AND has_column_privilege(" + table + ", " + literal(c) + ", '" + right + "')"
+			test += " AND has_column_privilege(" + table + ", " + watching.SQLText(c) + ", '" + right + "')"
 		}
 		return "('" + right + "', " + test + ")"
 	}
@@ -77,8 +78,6 @@ func (s *Survey) lackingPostgres(ctx context.Context, t *mapping.Table, columns,
 		"WHERE NOT held").Scan(&lacks)
 	return lacks
 }
-
-func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
 // lackingMySQL asks for the plans of the statements that reads and flushes send, which find no row.
 func (s *Survey) lackingMySQL(ctx context.Context, t *mapping.Table, columns, sets []string) (lacks []string) {
