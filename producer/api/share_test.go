@@ -134,6 +134,19 @@ func TestI6SlowBodiesEnd(t *testing.T) {
 	}
 }
 
+// TestSlowBodiesThatKeepTheRate: a client that is slow, and not slower than the least rate, is served.
+func TestSlowBodiesThatKeepTheRate(t *testing.T) {
+	t.Parallel()
+	grace := time.Second
+	b := setup(t, configure(func(c *api.Config) { c.SlowGrace = grace }))
+	body := `{"name":"N","profile":"` + strings.Repeat("x", 256<<10) + `"}`
+	c := b.upload("PUT", "/v1/user/slow", 0, len(body), body[:len(body)-1])
+	time.Sleep(grace + grace/2) // the rest may come 8 s later at that rate
+	_, err := c.Write([]byte(body[len(body)-1:]))
+	require.NoError(t, err)
+	require.Equal(t, 202, answered(t, c))
+}
+
 // TestAWaitIsNotTimedAsItsBody: the wait for the persistence is not cut off by the time that the body had.
 func TestAWaitIsNotTimedAsItsBody(t *testing.T) {
 	t.Parallel()
