@@ -183,21 +183,30 @@ func TestPendingWritesOfARenamedField(t *testing.T) {
 	require.Equal(t, whole.Row("Ann", "6", "10"), now.due(t, "a").Values)
 }
 
+// toSeven are writes of the renamed field: after each it is 7 where it was 0.
+var toSeven = map[string]cache.Write{
+	"patch":     {Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "", "7"}},
+	"put":       {Op: cache.OpPut, ID: "a", Values: whole.Row("Ann", "30", "7")},
+	"increment": {Op: cache.OpIncrement, ID: "a", Deltas: []cache.Delta{{Field: 2, By: 7}}},
+}
+
+// renaming are processes that know a field by its former name alone, by both names, and by today's alone; and a row.
+func renaming(t *testing.T) (b, now, unaware *bundle) {
+	t.Helper()
+	b = setup(t)
+	now, unaware = b.renames(t), b.renames(t)
+	unaware.E.Fields[2].RenamedFrom = ""
+	require.NoError(t, unaware.E.Init())
+	b.Table.Set("a", whole.Row("Ann", "30", "0"))
+	return b, now, unaware
+}
+
 // A process that has a field without its former name writes it over what is pending under that
 // name, or beside what is cached: its write is the newer one, whatever it was.
 func TestAWriteUnderTodaysNameIsTheNewerOne(t *testing.T) {
-	writes := map[string]cache.Write{
-		"patch":     {Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "", "7"}},
-		"put":       {Op: cache.OpPut, ID: "a", Values: whole.Row("Ann", "30", "7")},
-		"increment": {Op: cache.OpIncrement, ID: "a", Deltas: []cache.Delta{{Field: 2, By: 7}}},
-	}
-	for name, write := range writes {
+	for name, write := range toSeven {
 		t.Run(name, func(t *testing.T) {
-			b := setup(t)
-			now, unaware := b.renames(t), b.renames(t)
-			unaware.E.Fields[2].RenamedFrom = ""
-			require.NoError(t, unaware.E.Init())
-			b.Table.Set("a", whole.Row("Ann", "30", "0"))
+			b, now, unaware := renaming(t)
 
 			former := cache.Write{Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "", "5"}}
 			require.NoError(t, b.Loading(t, former).Err)
@@ -230,18 +239,9 @@ func TestAWriteUnderTodaysNameIsTheNewerOne(t *testing.T) {
 // A process that knows the former name alone reads what was written under today's, and adds to that. One that knows
 // today's alone takes the former for no field of its own.
 func TestAWriteUnderTodaysNameIsReadUnderTheFormer(t *testing.T) {
-	writes := map[string]cache.Write{
-		"patch":     {Op: cache.OpPatch, ID: "a", Values: schema.Values{"", "", "7"}},
-		"put":       {Op: cache.OpPut, ID: "a", Values: whole.Row("Ann", "30", "7")},
-		"increment": {Op: cache.OpIncrement, ID: "a", Deltas: []cache.Delta{{Field: 2, By: 7}}},
-	}
-	for name, write := range writes {
+	for name, write := range toSeven {
 		t.Run(name, func(t *testing.T) {
-			b := setup(t)
-			now, unaware := b.renames(t), b.renames(t)
-			unaware.E.Fields[2].RenamedFrom = ""
-			require.NoError(t, unaware.E.Init())
-			b.Table.Set("a", whole.Row("Ann", "30", "0"))
+			b, now, unaware := renaming(t)
 			count := cache.Write{Op: cache.OpIncrement, ID: "a", Deltas: []cache.Delta{{Field: 2, By: 1}}}
 			none := map[string][]string{"a": nil}
 

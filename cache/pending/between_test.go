@@ -9,13 +9,13 @@ import (
 )
 
 // TestBetween: the fields of the writes in a range of versions, at the newest of those, and of a put all that no later
-// write has changed.
+// write has changed and that repeat no other field.
 func TestBetween(t *testing.T) {
 	e := &schema.Entity{Name: "note", Table: "notes", Fields: []schema.Field{
 		{Name: "a", Type: schema.Text, Column: "a"}, {Name: "b", Type: schema.Text, Column: "b"},
 		{Name: "c", Type: schema.Text, Column: "c"}}}
 	require.NoError(t, e.Init())
-	d := Due{Change: schema.Change{Version: 30}, Unread: map[string]string{"x": "1"}, changed: "10 *;20 b,x;30 c"}
+	d := Due{Change: schema.Change{Version: 30}, Unread: map[string]string{"x": "1", "y": "1"}, changed: "10 *,!y;20 b,x;30 c"}
 	for _, c := range []struct {
 		after, upTo, version schema.Version
 		only                 []int

@@ -144,8 +144,8 @@ func changedNames(changed string, version schema.Version) (names []string, all b
 	return names, changes == nil || slices.Contains(names, "*")
 }
 
-// isChanged reports whether a field is among these names of the field _c: by itself, or by "*", except where that is one
-// that repeats a field under its former name ("!").
+// isChanged reports whether these names of the field _c say that a field was changed: they have it, or "*" and not the
+// field with a "!", which repeats another one under its former name.
 func isChanged(names []string, name string) bool {
 	return slices.Contains(names, name) || slices.Contains(names, "*") && !slices.Contains(names, "!"+name)
 }

@@ -73,8 +73,9 @@ func (a *app) pair(ctx context.Context, p *cli.Parts, yes bool) error {
 	}, "paired as deployment %s\n", to.Deployment)
 }
 
-// users shows which processes use one of two sides that differ with another one: they accept and flush nothing any more
-// once these are paired. Those of the database have to be asked, which takes a moment, and is left out with --yes.
+// users shows which processes use this Redis with another database, or this database with another Redis: they accept
+// and flush nothing any more once these two are paired. The latter have to be asked, which takes some seconds and is
+// left out with --yes.
 func (a *app) users(ctx context.Context, p *cli.Parts, redis, database schema.Pairing, yes bool) error {
 	if redis == database {
 		return nil

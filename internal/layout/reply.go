@@ -38,7 +38,7 @@ func Pairing(found []any) schema.Pairing {
 	return schema.Pairing{Deployment: Text(found[0]), Life: Text(found[1])}
 }
 
-// Changed are the names of the fields that a write has changed; "*" for all of them.
+// Changed are the names of the fields that a write has changed; "*" for all of them but those with a "!" before.
 type Changed struct {
 	Version schema.Version
 	Names   []string

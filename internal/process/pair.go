@@ -213,8 +213,8 @@ const (
 // paired with, before a process that has not seen its own Redis paired yet takes the database for it. An empty Redis,
 // or one of another life, was emptied or exchanged, or it is not that of the processes that serve: redis.url is wrong.
 // Both sides would write the same rows, and each would take the flushes of the other for those of a newer state of its
-// own Redis, and drop what it had accepted. The processes that serve answer at their next look. A Redis that changed
-// while this process served is no other one.
+// own Redis, and drop what it had accepted. The processes that serve answer at their next look. A process that has seen
+// its Redis paired asks nobody: that Redis was emptied or exchanged since.
 func (p *Parts) settled(ctx context.Context, s *sides, wait time.Duration) (was outcome, err error) {
 	if was, err = p.look(ctx, s); err != nil || !was.differ() {
 		return was, err
@@ -234,8 +234,8 @@ func (p *Parts) settled(ctx context.Context, s *sides, wait time.Duration) (was 
 	return p.look(ctx, s)
 }
 
-// UserOf asks the processes that serve whether they use the Redis of a life, and waits so long for the first that
-// answers. It is "" where none does, or another process pairs the database meanwhile.
+// UserOf asks the processes that serve whether they use the Redis of a life, and returns the first that answers within
+// the time; "" if none does, or if another process pairs the database meanwhile.
 func (p *Parts) UserOf(ctx context.Context, life string, wait time.Duration) (process string, err error) {
 	name := p.Config.Redis.Prefix
 	if err := p.Store.AskInUse(ctx, name, life); err != nil {
