@@ -138,7 +138,9 @@ func (p *Parts) Acknowledge(ctx context.Context, losses []ledger.Loss, reason st
 			return 0, err
 		}
 		for _, l := range open {
-			if slices.ContainsFunc(counted, func(c ledger.Loss) bool { return sameCount(c, l) }) || slices.ContainsFunc(unnoted, func(u ledger.Loss) bool {
+			if slices.ContainsFunc(counted, func(c ledger.Loss) bool {
+				return sameCount(c, l)
+			}) || slices.ContainsFunc(unnoted, func(u ledger.Loss) bool {
 				return u.Entity == l.Entity && l.Records == 0 && u.Why == l.Why
 			}) {
 				known = append(known, l)

@@ -557,8 +557,8 @@ func TestALossIsAcknowledgedBeforeItIsNoted(t *testing.T) {
 	})
 }
 
-// TestACountedLossIsAcknowledgedOnce: of two operators who saw the same loss the second acknowledges nothing, and what is
-// lost later is not hidden.
+// TestACountedLossIsAcknowledgedOnce: of two operators who saw the same loss the second acknowledges nothing, and what
+// is lost later is not hidden.
 func TestACountedLossIsAcknowledgedOnce(t *testing.T) {
 	onOlder(t, func(t *testing.T, b *olderBench) {
 		ctx := t.Context()

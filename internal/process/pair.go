@@ -214,7 +214,7 @@ const (
 // or one of another life, was emptied or exchanged, or it is not that of the processes that serve: redis.url is wrong.
 // Both sides would write the same rows, and each would take the flushes of the other for those of a newer state of its
 // own Redis, and drop what it had accepted. The processes that serve answer at their next look. A process that has seen
-// its Redis paired asks nobody: that Redis was emptied or exchanged since.
+// its Redis paired does not ask: that Redis was emptied or exchanged since.
 func (p *Parts) settled(ctx context.Context, s *sides, wait time.Duration) (was outcome, err error) {
 	if was, err = p.look(ctx, s); err != nil || !was.differ() {
 		return was, err
