@@ -57,8 +57,8 @@ type Flush struct {
 	batch      *batch
 	timed      func() // ends the measurement
 
-	others []*Flush // of the other partitions of the transaction, see Together
-	note   string   // of one of those: what Reaches notes
+	others []*Flush       // of the other partitions of the transaction, see Together
+	note   *database.Note // of one of those: what Reaches notes
 }
 
 // Pairing is the Redis of the database: write no batch of another one.

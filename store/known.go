@@ -37,7 +37,7 @@ type known struct {
 // query also takes a lock on the table that no ALTER TABLE passes before the transaction ends.
 // Flushes that find it changed at once wait for the first of them, whose reading is theirs, too.
 func (t *table) know(tx *database.Transaction) (*known, error) {
-	mark, err := tx.Mark(t.Table)
+	mark, err := tx.Mark(t.target())
 	if err != nil {
 		return nil, tx.Database.Unavailable("look whether "+t.Name+" has changed", err)
 	}

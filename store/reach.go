@@ -43,7 +43,7 @@ func (f *Flush) Reach() Reach { return f.fence.Reach }
 func (f *Flush) Reaches(r Reach) {
 	was := f.fence.Reach
 	r.Last, r.Newest = max(r.Last, was.Last), max(r.Newest, was.Newest)
-	if f.note != "" {
+	if f.note != nil {
 		f.note = f.reachedAt(r)
 	} else {
 		f.tx.Note = f.reachedAt(r)
@@ -54,13 +54,15 @@ func (f *Flush) Reaches(r Reach) {
 // version is persisted, where the flush has left out a change: that one is in the database in no
 // state that is as new.
 func (f *Flush) reached() error {
-	statements, o := []string{f.tx.Note}, f.batch.outcome
-	if f.tx.Note == "" && len(o.Refused)+len(o.Slow)+f.batch.untried > 0 {
-		statements[0] = fmt.Sprintf(`UPDATE afterwrite_fences SET read_before = %d, read_version = %d WHERE %s`,
-			f.fence.Reach.Before, int64(f.fence.Reach.Version), f.where())
+	d, o := f.store.db.Dialect, f.batch.outcome
+	statements := []string{f.tx.Note.Statement(d)}
+	if f.tx.Note == nil && len(o.Refused)+len(o.Slow)+f.batch.untried > 0 {
+		statements[0] = fmt.Sprintf(`UPDATE afterwrite_fences SET read_before = %d, read_version = %d
+			WHERE entity = '%s' AND "partition" = %d`, f.fence.Reach.Before, int64(f.fence.Reach.Version),
+			strings.ReplaceAll(f.table.Entity.Name, "'", "''"), f.partition)
 	}
 	for _, other := range f.others {
-		statements = append(statements, other.note)
+		statements = append(statements, other.note.Statement(d))
 	}
 	for _, statement := range statements {
 		if statement == "" {
@@ -73,15 +75,7 @@ func (f *Flush) reached() error {
 	return nil
 }
 
-// reachedAt is the statement that notes a reach and the turn. It has no parameters, so that it
-// can go with others in one round trip.
-func (f *Flush) reachedAt(r Reach) string {
-	return fmt.Sprintf(f.store.db.Dialect.Reaching(), f.quoted(), f.partition, f.id, r.Before, r.Last, int64(r.Version),
-		int64(r.Newest))
+// reachedAt is what notes a reach and the turn.
+func (f *Flush) reachedAt(r Reach) *database.Note {
+	return &database.Note{Entity: f.table.Entity.Name, Partition: f.partition, Turn: f.id, Reach: r}
 }
-
-func (f *Flush) where() string {
-	return fmt.Sprintf(`entity = '%s' AND "partition" = %d`, f.quoted(), f.partition)
-}
-
-func (f *Flush) quoted() string { return strings.ReplaceAll(f.table.Entity.Name, "'", "''") }

@@ -33,8 +33,8 @@ type Dialect interface {
 	// Lock takes the fence of an entity and a partition by changing its row, or by making
 	// it, and returns what the fence shows then. See reach.go.
 	Lock(tx *Transaction, entity string, partition int) (Fence, error)
-	// Reaching is the statement by which a flush notes its turn and its [Reach] in its fence, a format of the
-	// entity as a quoted text, the partition, the turn's id, and the reach in the order of its fields.
+	// Reaching is the format of the statement by which a flush notes its turn and its [Reach] in its fence, with what
+	// [Note] has, in its order. It has no parameters, so that it can go with others in one trip.
 	Reaching() string
 	// Free ends a transaction that holds a fence though its process has said nothing for
 	// [Settings.IdleInTransaction], where the database does not do that by itself.
@@ -134,9 +134,10 @@ type Dialect interface {
 	watching.Dialect
 }
 
-// marker is a dialect that reads the mark and sets the savepoint in one trip.
+// marker is a dialect that reads the mark, notes the transaction's [Note] and sets the savepoint in one trip. The
+// target's catalog is what was known of the table before, or nil.
 type marker interface {
-	MarkAnd(ctx context.Context, q catalog.Querier, table, savepoint string) (string, error)
+	MarkAnd(t *Transaction, of Target, savepoint []string) (mark string, err error)
 }
 
 // Preparing is a dialect that prepares statements when the catalog of a table is read.

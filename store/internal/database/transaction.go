@@ -24,7 +24,7 @@ type Transaction struct {
 	DB       *gorm.DB
 	saved    bool   // a savepoint is set
 	fresh    bool   // nothing was written since
-	Note     string // a statement that goes before the next savepoint, in its round trip
+	Note     *Note  // goes before the next savepoint, in its round trip; nil: it was noted
 	flush    string // says that it is a flush, with the next savepoint; "": it is said, or needs not be
 	said     bool   // flushes was called
 	ends     string // says at the end that it was one
@@ -171,6 +171,24 @@ type Reach struct {
 	Newest schema.Version
 }
 
+// Note is what a flush notes in its fence.
+type Note struct {
+	Entity    string
+	Partition int
+	Turn      string // its id
+	Reach     Reach
+}
+
+// Statement is what notes it, or "" for nil.
+func (n *Note) Statement(d Dialect) string {
+	if n == nil {
+		return ""
+	}
+	r := n.Reach
+	return fmt.Sprintf(d.Reaching(), strings.ReplaceAll(n.Entity, "'", "''"), n.Partition, n.Turn, r.Before, r.Last,
+		int64(r.Version), int64(r.Newest))
+}
+
 // Fence is what a partition's fence shows behind its lock, this transaction included.
 type Fence struct {
 	Flushes int64          // transactions that held it and committed
@@ -265,10 +283,13 @@ func (t *Transaction) Load(of *mapping.Table, ids []string) ([]schema.Row, error
 // Save sets the savepoint, in one round trip, unless it is where it should be, and
 // before it the bound on the statements, which undoing one must not undo.
 func (t *Transaction) Save() error {
-	if t.fresh && t.Bound == t.bounded && t.Note == "" {
+	if t.fresh && t.Bound == t.bounded && t.Note == nil {
 		return nil
 	}
 	statements := t.saving()
+	if t.Note != nil {
+		statements = append([]string{t.Note.Statement(t.Database.Dialect)}, statements...)
+	}
 	if !t.Database.Dialect.SingleStatements() {
 		statements = []string{strings.Join(statements, "; ")}
 	}
@@ -282,13 +303,10 @@ func (t *Transaction) Save() error {
 	return err
 }
 
-// saving is what sets the savepoint.
+// saving is what sets the savepoint, behind the note.
 func (t *Transaction) saving() []string {
 	d := t.Database.Dialect
 	statements := make([]string, 0, 4)
-	if t.Note != "" {
-		statements = append(statements, t.Note)
-	}
 	if t.saved && d.Nests() {
 		// Savepoints that are left standing nest, and cost more and more.
 		statements = append(statements, "RELEASE SAVEPOINT afterwrite")
@@ -306,7 +324,7 @@ func (t *Transaction) saving() []string {
 func (t *Transaction) savedAs(err error) {
 	t.fresh = err == nil
 	if err == nil {
-		t.Note = ""
+		t.Note = nil
 		t.saved, t.bounded, t.flush = true, t.Bound, ""
 	}
 }
@@ -327,13 +345,13 @@ func (t *Transaction) AtLeisure(query func() error) error {
 
 // Mark reads what changes with the catalog of a table. Where the database can do that in the
 // same trip, the savepoint is set, too.
-func (t *Transaction) Mark(of *mapping.Table) (string, error) {
-	ctx, d := t.DB.Statement.Context, t.Database.Dialect
+func (t *Transaction) Mark(of Target) (string, error) {
+	d := t.Database.Dialect
 	m, ok := d.(marker)
-	if !ok || d.SingleStatements() || t.fresh && t.Note == "" {
-		return d.Mark(ctx, t.Tx, of.Name)
+	if !ok || d.SingleStatements() || t.fresh && t.Note == nil {
+		return d.Mark(t.DB.Statement.Context, t.Tx, of.Name)
 	}
-	mark, err := m.MarkAnd(ctx, t.Tx, of.Name, strings.Join(t.saving(), "; "))
+	mark, err := m.MarkAnd(t, of, t.saving())
 	t.savedAs(err)
 	return mark, err
 }

@@ -259,7 +259,7 @@ func (*mysql) Catalog(ctx context.Context, q catalog.Querier, table string) (*ca
 
 func (d *mysql) Mark(ctx context.Context, q catalog.Querier, table string) (string, error) {
 	if !d.SingleStatements() {
-		return d.MarkAnd(ctx, q, table, "DO 0")
+		return markAnd(ctx, q, table, "DO 0")
 	}
 	quoted := mapping.QuoteTable(table)
 	lock, err := q.QueryContext(ctx, "SELECT 1 FROM "+quoted+" LIMIT 0")
@@ -284,10 +284,17 @@ func (d *mysql) Mark(ctx context.Context, q catalog.Querier, table string) (stri
 	return mark, nil
 }
 
-// MarkAnd sends all as one text. The first statement reads nothing: it takes the metadata lock, which the
+func (d *mysql) MarkAnd(t *database.Transaction, of database.Target, savepoint []string) (mark string, err error) {
+	if t.Note != nil {
+		savepoint = slices.Insert(savepoint, 0, t.Note.Statement(d))
+	}
+	return markAnd(t.DB.Statement.Context, t.Tx, of.Name, strings.Join(savepoint, "; "))
+}
+
+// markAnd sends all as one text. The first statement reads nothing: it takes the metadata lock, which the
 // transaction holds to its end. SHOW CREATE TABLE lets go of its own, and the server would change the table between
 // it and the rows.
-func (*mysql) MarkAnd(ctx context.Context, q catalog.Querier, table, savepoint string) (mark string, err error) {
+func markAnd(ctx context.Context, q catalog.Querier, table, savepoint string) (mark string, err error) {
 	quoted := mapping.QuoteTable(table)
 	rows, err := q.QueryContext(ctx, "SELECT 1 FROM "+quoted+" LIMIT 0; "+
 		strings.Join(catalog.MarkMySQL(table, quoted), "; ")+"; "+savepoint)

@@ -261,13 +261,20 @@ func (*postgres) Concurrently(at *catalog.Table) string {
 	return ""
 }
 
-func (d *postgres) Mark(ctx context.Context, q catalog.Querier, table string) (string, error) {
-	return d.MarkAnd(ctx, q, table, "")
+func (*postgres) Mark(ctx context.Context, q catalog.Querier, table string) (string, error) {
+	return markAnd(ctx, q, table, "")
 }
 
-// MarkAnd sends all as one text, which the simple protocol takes. Its query also locks the table against ALTER TABLE
+func (d *postgres) MarkAnd(t *database.Transaction, of database.Target, savepoint []string) (mark string, err error) {
+	if t.Note != nil {
+		savepoint = slices.Insert(savepoint, 0, t.Note.Statement(d))
+	}
+	return markAnd(t.DB.Statement.Context, t.Tx, of.Name, strings.Join(savepoint, "; "))
+}
+
+// markAnd sends all as one text, which the simple protocol takes. Its query also locks the table against ALTER TABLE
 // until the transaction ends, before it asks for the mark.
-func (*postgres) MarkAnd(ctx context.Context, q catalog.Querier, table, savepoint string) (mark string, err error) {
+func markAnd(ctx context.Context, q catalog.Querier, table, savepoint string) (mark string, err error) {
 	quoted := mapping.QuoteTable(table)
 	rows, err := q.QueryContext(ctx, "SELECT afterwrite_mark('"+strings.ReplaceAll(quoted, "'", "''")+
 		"'::regclass) WHERE NOT EXISTS (SELECT FROM "+quoted+" WHERE false); "+savepoint, pgx.QueryExecModeSimpleProtocol)
