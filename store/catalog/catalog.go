@@ -32,6 +32,7 @@ const (
 // Table is what a database says about one table. It is read-only once it has been read.
 type Table struct {
 	Name         string
+	ID           string // PostgreSQL: its oid, which no other table has
 	Kind         Kind
 	Columns      []Column
 	Indexes      []Index      // unique indexes, including those of constraints, without invalid ones

@@ -34,7 +34,7 @@ func ReadPostgres(ctx context.Context, q Querier, quoted string) (*Table, error)
 
 // postgresTable is the result of postgresCatalog.
 type postgresTable struct {
-	Kind         string
+	ID, Kind     string
 	Rules        int
 	RowSecurity  bool
 	Unlogged     bool
@@ -78,7 +78,7 @@ func (p *postgresTable) fill(t *Table) {
 	if t.Kind == "" {
 		t.Kind = Plain
 	}
-	t.Unlogged = p.Unlogged
+	t.ID, t.Unlogged = p.ID, p.Unlogged
 	t.Rules, t.RowSecurity, t.PartitionKey, t.Checks = p.Rules, p.RowSecurity, p.PartitionKey, p.Checks
 	if p.Kind == "m" {
 		t.Flaw, t.FlawFix = "it is a materialized view, which takes no writes", "name the table below it"
@@ -245,7 +245,7 @@ keyed AS (
 		AND (f.conrelid = (SELECT oid FROM own) OR f.confrelid IN (SELECT oid FROM whole))
 )
 SELECT json_build_object(
-	'Kind', own.relkind,
+	'ID', own.oid::text, 'Kind', own.relkind,
 	'Rules', (SELECT count(*) FROM pg_rewrite w WHERE w.ev_class = own.oid AND w.rulename <> '_RETURN'),
 	'Inherited', own.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = own.oid),
 	'RowSecurity', own.relrowsecurity AND row_security_active(own.oid),

@@ -355,3 +355,6 @@ func (t *Transaction) Mark(of Target) (string, error) {
 	t.savedAs(err)
 	return mark, err
 }
+
+// Raw calls a function with the connection of the driver.
+func (t *Transaction) Raw(fn func(driverConn any) error) error { return t.conn.Raw(fn) }

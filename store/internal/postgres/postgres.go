@@ -32,6 +32,7 @@ type postgres struct {
 	*sessions                   // nil over a pool of the caller's
 	told      map[string]string // what each session is told at its start
 	limit     time.Duration     // of one statement, as each session has it; 0: not known
+	keep      bool              // the URL does not say how statements are sent
 }
 
 // Parse parses a URL. An @ in a password that is not escaped makes the rest of the password a part of the host, which
@@ -66,10 +67,11 @@ func New(cfg database.Settings) (*postgres, error) {
 	}
 	// One round trip a statement and nothing kept on the server: upserts have as
 	// many texts as batches have sizes. The URL has the last word.
-	if !strings.Contains(source.URL, "default_query_exec_mode") {
+	keep := !strings.Contains(source.URL, "default_query_exec_mode")
+	if keep {
 		config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
-	config.DescriptionCacheCapacity = 128
+	config.DescriptionCacheCapacity, config.StatementCacheCapacity = 128, 64
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = cfg.LockTimeout
 	}
@@ -91,7 +93,7 @@ func New(cfg database.Settings) (*postgres, error) {
 		cfg.ShowTLS(f.TLSConfig)
 	}
 	return &postgres{sessions: &sessions{config: config, source: source}, told: told,
-		limit: sessionLimit(told["statement_timeout"])}, nil
+		limit: sessionLimit(told["statement_timeout"]), keep: keep}, nil
 }
 
 // Over is the dialect of a pool of the caller's.
@@ -142,14 +144,17 @@ func sessionLimit(text string) time.Duration {
 	return d
 }
 
-func (*postgres) Lock(tx *database.Transaction, entity string, partition int) (f database.Fence, err error) {
-	err = tx.DB.Raw("SELECT * FROM afterwrite_lock(?, ?, ?)", entity, partition, tx.Database.Settings.Pair).Row().
-		Scan(f.Columns()...)
+func (d *postgres) Lock(tx *database.Transaction, entity string, partition int) (f database.Fence, err error) {
+	err = tx.Tx.QueryRowContext(tx.DB.Statement.Context, "SELECT * FROM afterwrite_lock($1, $2, $3)",
+		d.kept(entity, partition, tx.Database.Settings.Pair)...).Scan(f.Columns()...)
 	return f, err
 }
 
+// reaching begins the statement of Reaching.
+const reaching = "SELECT afterwrite_reach("
+
 func (*postgres) Reaching() string {
-	return "SELECT afterwrite_reach('%[1]s', %[2]d, '%[3]s', %[4]d, %[5]d, %[6]d, %[7]d)"
+	return reaching + "'%[1]s', %[2]d, '%[3]s', %[4]d, %[5]d, %[6]d, %[7]d)"
 }
 
 func (*postgres) Name() string         { return "postgres" }
@@ -262,22 +267,28 @@ func (*postgres) Concurrently(at *catalog.Table) string {
 }
 
 func (*postgres) Mark(ctx context.Context, q catalog.Querier, table string) (string, error) {
-	return markAnd(ctx, q, table, "")
+	return markAnd(ctx, q, table, ")", "")
 }
 
 func (d *postgres) MarkAnd(t *database.Transaction, of database.Target, savepoint []string) (mark string, err error) {
-	if t.Note != nil {
-		savepoint = slices.Insert(savepoint, 0, t.Note.Statement(d))
+	if mark, done, err := d.markKept(t, of, savepoint); err != nil || mark != "" {
+		return mark, err
+	} else if done {
+		return d.Mark(t.DB.Statement.Context, t.Tx, of.Name)
 	}
-	return markAnd(t.DB.Statement.Context, t.Tx, of.Name, strings.Join(savepoint, "; "))
+	end := ")"
+	if t.Note != nil { // what its function takes is given to that of the mark
+		end = ", " + strings.TrimPrefix(t.Note.Statement(d), reaching)
+	}
+	return markAnd(t.DB.Statement.Context, t.Tx, of.Name, end, strings.Join(savepoint, "; "))
 }
 
 // markAnd sends all as one text, which the simple protocol takes. Its query also locks the table against ALTER TABLE
-// until the transaction ends, before it asks for the mark.
-func markAnd(ctx context.Context, q catalog.Querier, table, savepoint string) (mark string, err error) {
+// until the transaction ends, before it asks for the mark. end ends the call of the function.
+func markAnd(ctx context.Context, q catalog.Querier, table, end, savepoint string) (mark string, err error) {
 	quoted := mapping.QuoteTable(table)
-	rows, err := q.QueryContext(ctx, "SELECT afterwrite_mark('"+strings.ReplaceAll(quoted, "'", "''")+
-		"'::regclass) WHERE NOT EXISTS (SELECT FROM "+quoted+" WHERE false); "+savepoint, pgx.QueryExecModeSimpleProtocol)
+	rows, err := q.QueryContext(ctx, "SELECT afterwrite_mark('"+strings.ReplaceAll(quoted, "'", "''")+"'::regclass"+end+
+		" WHERE NOT EXISTS (SELECT FROM "+quoted+" WHERE false); "+savepoint, pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
 		return "", err
 	}

@@ -68,13 +68,12 @@ func (*postgres) Update(tx *database.Transaction, to database.Target, changes []
 
 // run executes a statement that has an array for each of some columns.
 func (u *unnesting) run(tx *database.Transaction, t *mapping.Table, statement string, changes []schema.Change,
-	columns []int) (int64,
-	error) {
+	columns []int) (int64, error) {
 	arrays, err := arraysOf(t, changes, columns)
 	if err != nil {
 		return 0, database.Unfit(err)
 	}
-	result, err := tx.Tx.ExecContext(tx.DB.Statement.Context, statement, arrays...)
+	result, err := tx.Tx.ExecContext(tx.DB.Statement.Context, statement+u.table, u.dialect.kept(arrays...)...)
 	if err != nil {
 		return 0, err
 	}
@@ -83,6 +82,8 @@ func (u *unnesting) run(tx *database.Transaction, t *mapping.Table, statement st
 
 // unnestingOf is how a table's values are sent by columns.
 type unnesting struct {
+	dialect *postgres
+	table   string   // names the table's oid in each statement, see kept.go
 	types   []string // of the columns, without their lengths; "" where a text is not cast to it exactly
 	insert  string   // the upsert of all columns; "": there is none
 	updates sync.Map // positions of columns, spelled → the update of them
@@ -95,11 +96,11 @@ func (u *unnesting) casts(columns []int) bool {
 }
 
 // Prepare keeps how the table's values are sent.
-func (*postgres) Prepare(t *mapping.Table, at *catalog.Table) any { return unnestingOf(t, at) }
+func (d *postgres) Prepare(t *mapping.Table, at *catalog.Table) any { return d.unnestingOf(t, at) }
 
 // unnestingOf returns how the table's values are sent.
-func unnestingOf(t *mapping.Table, at *catalog.Table) *unnesting {
-	u := &unnesting{types: castsOf(t, at)}
+func (d *postgres) unnestingOf(t *mapping.Table, at *catalog.Table) *unnesting {
+	u := &unnesting{dialect: d, table: " /* " + at.ID + " */", types: castsOf(t, at)}
 	if u.casts(positionsOf(t)) {
 		u.insert = spellInsertOf(t, positionsOf(t), u.types, at)
 	}

@@ -1,0 +1,4 @@
+package postgres
+
+// Marked is marked.
+var Marked = marked
