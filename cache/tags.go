@@ -11,7 +11,7 @@ import (
 // tags.Table.Watch. When a change is over, its tags are invalidated:
 //
 //	written      after the script that accepted it, before the caller hears of it
-//	persisted    after COMMIT, before the script that acknowledges it
+//	persisted    after COMMIT, before the script that acknowledges it, which refuses otherwise
 //	invalidated  after the records were dropped, before the caller hears of it
 //
 // If the producer dies between the two steps of a write, no caller was told that it was
@@ -50,5 +50,11 @@ func (c *Cache) Committed(ctx context.Context, e *schema.Entity, partition int, 
 	if err != nil || watched == "" {
 		return err
 	}
+	return c.InvalidateTags(ctx, e, watched, ids)
+}
+
+// InvalidateTags invalidates the tags of changed records on which values depend: "w" of any record of the entity, "x" of
+// single ones, "wx" both.
+func (c *Cache) InvalidateTags(ctx context.Context, e *schema.Entity, watched string, ids []string) error {
 	return c.tags.Touch(ctx, tags.Changed(e, watched, ids))
 }

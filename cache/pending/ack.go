@@ -19,18 +19,17 @@ func (b *Backlog) Ack(ctx context.Context, e *schema.Entity, partition int, batc
 	if len(flushed) == 0 {
 		return 0, nil
 	}
-	k := b.prefix.Keys(e, partition)
-	ids := make([]string, len(flushed))
-	for i := range flushed {
-		ids[i] = flushed[i].ID
-	}
-	// Before the ack: if we crash between the two, both are repeated.
-	if err := b.changed.Committed(ctx, e, partition, ids); err != nil {
-		return 0, err
-	}
-	total := 0
+	k, total, invalidated := b.prefix.Keys(e, partition), 0, false
 	for some := range slices.Chunk(flushed, ackGather) {
-		n, err := b.ack(ctx, e, k, batch, some)
+		n, watched, err := b.ack(ctx, e, k, batch, invalidated, some)
+		if watched != "" && err == nil {
+			if err = b.changed.InvalidateTags(ctx, e, watched, idsOfChanges(flushed)); err != nil {
+				return total, err
+			}
+			// A value that was loaded meanwhile is of the rows as they are now.
+			invalidated = true
+			n, _, err = b.ack(ctx, e, k, batch, invalidated, some)
+		}
 		total += n
 		if err != nil {
 			return total, err
@@ -40,24 +39,36 @@ func (b *Backlog) Ack(ctx context.Context, e *schema.Entity, partition int, batc
 		return total, nil
 	}
 	// Records have taken the values of their rows since.
-	return total, b.changed.Committed(ctx, e, partition, ids)
+	return total, b.changed.Committed(ctx, e, partition, idsOfChanges(flushed))
+}
+
+func idsOfChanges(changes []schema.Change) []string {
+	ids := make([]string, len(changes))
+	for i := range changes {
+		ids[i] = changes[i].ID
+	}
+	return ids
 }
 
 // ackGather bounds the records of one script call, and so the time for which it blocks Redis: 500 records took Redis
 // more than 4 ms, during which every write had to wait.
 const ackGather = 128
 
-func (b *Backlog) ack(ctx context.Context, e *schema.Entity, k layout.Keys, batch Batch, flushed []schema.Change) (int,
-	error) {
+// ack marks some records; or none, where values depend on them that were not invalidated, and returns what does.
+func (b *Backlog) ack(ctx context.Context, e *schema.Entity, k layout.Keys, batch Batch, invalidated bool,
+	flushed []schema.Change) (n int, watched string, err error) {
 	keys := append(make([]string, 0, 7+len(flushed)), k.Stats, k.Pending, k.Held, k.Dead, k.Why, k.Stream, k.Letters)
-	args := append(make([]any, 0, 7+2*len(flushed)), b.prefix.Channel(e.Name), layout.KeptEvents,
-		batch.ReadAt.UnixMilli(), len(k.Record), batch.Turn, "", "")
+	args := append(make([]any, 0, 8+2*len(flushed)), b.prefix.Channel(e.Name), layout.KeptEvents,
+		batch.ReadAt.UnixMilli(), len(k.Record), batch.Turn, "", "", "")
 	rows := slices.ContainsFunc(flushed, func(c schema.Change) bool { return c.Row != nil })
 	if rows {
 		args[5] = 1
 	}
 	if !batch.whole {
 		args[6] = 1
+	}
+	if invalidated {
+		args[7] = 1
 	}
 	for i := range flushed {
 		change := &flushed[i]
@@ -85,7 +96,9 @@ func (b *Backlog) ack(ctx context.Context, e *schema.Entity, k layout.Keys, batc
 			args = append(args, i+1, layout.OriginStamp(o), layout.OriginRequest(o))
 		}
 	}
-	return b.redis.RunInt(ctx, ackScript, keys, args...)
+	reply, err := b.redis.RunAny(ctx, ackScript, keys, args...)
+	marked, _ := reply.(int64)
+	return int(marked), layout.Text(reply), err
 }
 
 // appendRow appends what the row has and the record has not, after the number of texts; -1 where the row is not known,

@@ -30,6 +30,9 @@ type Changed interface {
 	// Committed is called after the database has committed records, before they are acked. It can be called again for
 	// the same records.
 	Committed(ctx context.Context, e *schema.Entity, partition int, ids []string) error
+	// InvalidateTags is Committed where what depends on the records is known: "w" values of any record of the entity, "x" of
+	// single ones, "wx" both.
+	InvalidateTags(ctx context.Context, e *schema.Entity, watched string, ids []string) error
 }
 
 // Backlog is the unpersisted records of all entities in one Redis. It is safe for concurrent use.
