@@ -25,8 +25,8 @@ func (t *tagged) InvalidateTags(_ context.Context, _ *schema.Entity, watched str
 	return t.fails
 }
 
-// Where values depend on records, an ack marks none before their tags are invalidated: a worker that dies between the two
-// leaves the records pending, and the next flush does both again.
+// Where values depend on records, an ack marks none before their tags are invalidated: a worker that dies between
+// the two leaves the records pending, and the next flush does both again.
 func TestAnAckFollowsItsTags(t *testing.T) {
 	b := setup(t)
 	until := strconv.FormatInt(time.Now().Add(time.Hour).UnixMilli(), 10)

@@ -30,8 +30,8 @@ type Changed interface {
 	// Committed is called after the database has committed records, before they are acked. It can be called again for
 	// the same records.
 	Committed(ctx context.Context, e *schema.Entity, partition int, ids []string) error
-	// InvalidateTags is Committed where what depends on the records is known: "w" values of any record of the entity, "x" of
-	// single ones, "wx" both.
+	// InvalidateTags is Committed where it is known what depends on the records: "w" values of any record of the
+	// entity, "x" of single ones, "wx" both.
 	InvalidateTags(ctx context.Context, e *schema.Entity, watched string, ids []string) error
 }
 

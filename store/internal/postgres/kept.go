@@ -14,10 +14,10 @@ import (
 	"github.com/afterwrite/afterwrite/store/internal/mapping"
 )
 
-// Where no pooler is between, a session keeps the statements of a flush prepared: the server parses and plans them once
-// and not for each flush. It analyses them again when a table that they name is changed, but not when another table gets
-// the name, by a schema that comes first in search_path: so each statement on a table tells that table's oid in a comment,
-// and another table has another statement.
+// Where no pooler is between, a session keeps the statements of a flush prepared: the server parses and plans them
+// once and not for each flush. It analyses them again when a table that they name is changed, but not when another
+// table gets the name, by a schema that comes first in search_path: so each statement on a table tells that table's
+// oid in a comment, and another table has another statement.
 
 // keeps reports whether sessions are ours alone.
 func (d *postgres) keeps() bool { return d.sessions != nil && !d.pooled.Load() && d.keep }
@@ -30,11 +30,11 @@ func (d *postgres) kept(args ...any) []any {
 	return append([]any{pgx.QueryExecModeCacheStatement}, args...)
 }
 
-// markKept asks for the mark of a table by a kept statement whose plan has the answer: afterwrite_marked is IMMUTABLE, so
-// the planner calls it. The server locks the table, and then throws a plan away that is older than a change of the table,
-// its columns, indexes, constraints, triggers or rules. No plan depends on the triggers of partitions and on the texts of
-// triggers' functions: tables with those are asked about each time. done is false where nothing was sent. A mark of "" is
-// of another table, which has the name now and is not locked.
+// markKept asks for the mark of a table by a kept statement whose plan has the answer: afterwrite_marked is
+// IMMUTABLE, so the planner calls it. The server locks the table, and then throws a plan away that is older than a
+// change of the table, its columns, indexes, constraints, triggers or rules. No plan depends on the triggers of
+// partitions and on the texts of triggers' functions: tables with those are asked about each time. done is false
+// where nothing was sent. A mark of "" is of another table, which has the name now and is not locked.
 func (d *postgres) markKept(t *database.Transaction, of database.Target, savepoint []string) (mark string, done bool,
 	err error) {
 	at := of.Catalog

@@ -120,8 +120,8 @@ func TestAKeptMarkChangesWithItsTable(t *testing.T) {
 	}
 }
 
-// A mark that waits for a change of the table is the one that the change has made: what the plan has is read behind the
-// lock, by a snapshot of its own.
+// A mark that waits for a change of the table is the one that the change has made: what the plan has is read behind
+// the lock, by a snapshot of its own.
 func TestAKeptMarkWaitsForItsTable(t *testing.T) {
 	t.Parallel()
 	k := keptOf(t)
