@@ -243,17 +243,17 @@ func arraysOf(t *mapping.Table, changes []schema.Change, columns []int) ([]any, 
 }
 
 func arrayOf(t *mapping.Table, i int, changes []schema.Change) (any, error) {
-	some := make(texts, len(changes))
-	for j, change := range changes {
-		text := change.Values[t.Columns[i].At]
+	some, plain := make(texts, len(changes)), make([]string, len(changes))
+	for j := range changes {
+		text := changes[j].Values[t.Columns[i].At]
 		if text == schema.Null || text == "" {
 			continue
 		}
-		plain, err := mapping.PlainText(t.Columns[i].Field, text)
-		if err != nil {
-			return nil, fmt.Errorf("record %q: field %s: %w", change.ID, t.Columns[i].Field.Name, err)
+		var err error
+		if plain[j], err = mapping.PlainText(t.Columns[i].Field, text); err != nil {
+			return nil, fmt.Errorf("record %q: field %s: %w", changes[j].ID, t.Columns[i].Field.Name, err)
 		}
-		some[j] = &plain
+		some[j] = &plain[j]
 	}
 	if t.Columns[i].Field.Type != schema.Bytes {
 		return some, nil
