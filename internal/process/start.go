@@ -66,9 +66,10 @@ func (p *Parts) AdoptCache(ctx context.Context) error {
 
 // CheckDatabase refuses a database without the entities' tables. It runs after
 // CheckRedis, which has made sure that nothing is pending where the number of
-// partitions has changed.
+// partitions has changed. It may take a second longer for each entity, whose table's
+// catalog it reads more than once.
 func (p *Parts) CheckDatabase(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
+	ctx, cancel := context.WithTimeout(ctx, StartTimeout+time.Duration(len(p.Config.Entities))*time.Second)
 	defer cancel()
 	if err := p.Store.Ping(ctx); err != nil {
 		return err

@@ -57,6 +57,10 @@ func (k *kept) mark() string {
 	var bound string
 	require.NoError(k, k.ours.QueryRow(k.Context(), "SHOW statement_timeout").Scan(&bound))
 	require.Equal(k, "4711ms", bound)
+	var locked bool
+	require.NoError(k, k.ours.QueryRow(k.Context(), `SELECT mark IS NULL OR EXISTS (SELECT FROM pg_locks WHERE granted
+		AND pid = pg_backend_pid() AND relation = $1::oid) FROM nullif($2, '') AS mark`, k.oid, mark).Scan(&locked))
+	require.True(k, locked, "the table is locked until the transaction ends")
 	_, err = k.ours.Exec(k.Context(), "ROLLBACK TO SAVEPOINT afterwrite")
 	require.NoError(k, err)
 	require.NoError(k, tx.Commit(k.Context()))

@@ -33,7 +33,7 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 -- +goose StatementBegin
-CREATE FUNCTION afterwrite_mark(rel regclass, an_entity text, a_partition integer, its_turn text,
+CREATE OR REPLACE FUNCTION afterwrite_mark(rel regclass, an_entity text, a_partition integer, its_turn text,
     before bigint, last bigint, version bigint, newest bigint)
 RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
@@ -42,7 +42,7 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 -- +goose StatementBegin
-CREATE FUNCTION afterwrite_marked(rel regclass) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+CREATE OR REPLACE FUNCTION afterwrite_marked(rel regclass) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
     RETURN afterwrite_mark(rel);
 END $$;
