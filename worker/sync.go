@@ -95,9 +95,9 @@ func (w *Worker) work(ctx context.Context, live schema.Order) error {
 
 // gathering is how long a task whose batch was not full lets the next batch grow while writes keep coming, after a
 // flush that took as long as it says. A flush of a few records costs nearly as much as a flush of many, so a partition
-// flushes for half of the time at most; but no record waits longer for that than 50 ms.
+// flushes for two fifths of the time at most; but no record waits longer for that than 50 ms.
 func gathering(took time.Duration) time.Duration {
-	return min(max(took, 10*time.Millisecond), 50*time.Millisecond)
+	return min(max(took+took/2, 10*time.Millisecond), 50*time.Millisecond)
 }
 
 func (w *Worker) lull(ctx context.Context, d time.Duration) {
