@@ -53,8 +53,8 @@ func (c *Cache) Committed(ctx context.Context, e *schema.Entity, partition int, 
 	return c.InvalidateTags(ctx, e, watched, ids)
 }
 
-// InvalidateTags invalidates the tags of changed records on which values depend: "w" of any record of the entity, "x" of
-// single ones, "wx" both.
+// InvalidateTags invalidates the tags of changed records on which values depend: "w" values of any record of the
+// entity, "x" of single ones, "wx" both.
 func (c *Cache) InvalidateTags(ctx context.Context, e *schema.Entity, watched string, ids []string) error {
 	return c.tags.Touch(ctx, tags.Changed(e, watched, ids))
 }

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -22,23 +23,44 @@ func TestKeptStatementsAreOfOneTable(t *testing.T) {
 	b := setup(t, url, []*schema.Entity{e}, unwrapped, func(c *store.Config) { c.MaxOpen = 3 })
 	b.exec("CREATE SCHEMA first") // one that is new in search_path has the server analyse everything again
 	count := func(table string) string { return b.text("SELECT count(*)::text FROM " + table) }
-	for range 8 { // each session has kept what it writes by
-		b.flush(e, accounts(3)...)
+	write := func(n int) { // so often that each session has kept what it writes by
+		for range 8 {
+			b.flush(e, accounts(n)...)
+			require.Len(t, b.load(e, fmt.Sprintf("u%04d", n-1)), 1)
+		}
 	}
+	write(3)
 	require.Equal(t, "3", count("public.accounts"))
 	b.exec("CREATE TABLE first.accounts (LIKE public.accounts INCLUDING ALL)")
-	for range 8 {
-		b.flush(e, accounts(5)...)
-		require.Len(t, b.load(e, "u0004"), 1)
-	}
+	write(5)
 	require.Equal(t, "3", count("public.accounts"))
 	require.Equal(t, "5", count("first.accounts"))
 	b.exec("DROP TABLE first.accounts")
-	for range 8 {
-		b.flush(e, accounts(4)...)
-		require.Len(t, b.load(e, "u0003"), 1)
-	}
+	write(4)
 	require.Equal(t, "4", count("public.accounts"))
+}
+
+// Where sessions forget what was prepared, as behind a pooler that was not found, a flush fails once and no statement
+// is kept from then on.
+func TestForgottenStatementsAreKeptNoLonger(t *testing.T) {
+	t.Parallel()
+	e := account(t)
+	b := setup(t, testkit.Postgres(t).Database(t), []*schema.Entity{e}, unwrapped,
+		func(c *store.Config) { c.MaxOpen = 3 })
+	b.exec("CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN EXECUTE 'DEALLOCATE ALL'; RETURN NULL; END$$")
+	b.exec("CREATE TRIGGER forget AFTER INSERT ON accounts FOR EACH STATEMENT EXECUTE FUNCTION forget()")
+	require.False(t, b.Pooled())
+	for range 20 {
+		if _, err := b.Flush(t.Context(), e, 0, batch(put("u1", email(1), "1"))); err != nil {
+			require.True(t, fault.Unavailable(err))
+			require.ErrorContains(t, err, "does not exist (SQLSTATE 26000)")
+			break
+		}
+	}
+	require.True(t, b.Pooled())
+	for range 20 {
+		b.flush(e, put("u1", email(1), "2"))
+	}
 }
 
 // What a session keeps follows each change of its table.

@@ -2,9 +2,9 @@ package store
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/afterwrite/afterwrite/store/internal/database"
+	"github.com/afterwrite/afterwrite/store/internal/watching"
 )
 
 // A Redis can go back to an older state of itself: a copy of its files that was put back, a
@@ -58,8 +58,8 @@ func (f *Flush) reached() error {
 	statements := []string{f.tx.Note.Statement(d)}
 	if f.tx.Note == nil && len(o.Refused)+len(o.Slow)+f.batch.untried > 0 {
 		statements[0] = fmt.Sprintf(`UPDATE afterwrite_fences SET read_before = %d, read_version = %d
-			WHERE entity = '%s' AND "partition" = %d`, f.fence.Reach.Before, int64(f.fence.Reach.Version),
-			strings.ReplaceAll(f.table.Entity.Name, "'", "''"), f.partition)
+			WHERE entity = %s AND "partition" = %d`, f.fence.Reach.Before, int64(f.fence.Reach.Version),
+			watching.SQLText(f.table.Entity.Name), f.partition)
 	}
 	for _, other := range f.others {
 		statements = append(statements, other.note.Statement(d))

@@ -8,23 +8,22 @@
 --       5 turn of the flush, "" none; if it is not noted, nothing is marked
 --       6 "1" rows follow, else ""
 --       7 "1" a record may have changed fields (_c), else ""
---       8 "1" what depends on the records was invalidated since the commit, "" not yet
+--       8 "1" what depends on the records was invalidated since the commit, else ""
 --       9… for each record version, after a "-" if that is a deletion, and ttl ms
 --       then, if rows follow, the number of their texts, and for each record a number of texts and that many: fields
 --         and the values that the row has in them, which the record takes, at a new version; -1: the row is not
 --         known, or has another score: the record leaves the cache
 --       then for each record with an origin its number, from 1, and its fields _t and _q
--- Returns the number of records marked. Where values depend on the records and were not invalidated it returns what does, as
--- watched.lua, and marks nothing: if a process dies between the two steps, the next flush repeats both. A record that was marked before, was dropped or
--- is at another version is not counted. If the version has a dead letter, the mark says that
--- the version was persisted, not replaced: nothing else shows that once the record has expired
--- or was written again.
+-- Returns the number of records marked. A record that was marked before, was dropped or is at another version is not
+-- counted. If the version has a dead letter, the mark says that the version was persisted, not replaced: nothing else
+-- shows that once the record has expired or was written again.
+-- Where values depend on the records and were not invalidated, it marks nothing, and returns what depends on them (see
+-- dependents in the prelude): if a process dies between the two steps, the next flush repeats both.
 local call = redis.call
 local now = now_ms()
 local t, y, w, x, doubts = unpack(call('HMGET', KEYS[1], 't', 'y', 'w', 'x', '_x'))
-if ARGV[8] == '' and (number(w) > now or number(x) > now) then
-  return (number(w) > now and 'w' or '') .. (number(x) > now and 'x' or '')
-end
+local depend = dependents(w, x, now)
+if ARGV[8] == '' and depend ~= '' then return depend end
 local committed = ARGV[5] ~= '' and y == ARGV[5]
 if ARGV[5] ~= '' and not committed and t ~= ARGV[5] then return 0 end
 though_full('HDEL', KEYS[1])
@@ -32,8 +31,7 @@ local event, marked, later = { 'persisted', whole(now) }, {}, {}
 local prefix, rows, n, at = ARGV[4] + 1, ARGV[6] ~= '', 0, 9
 local partly = ARGV[7] ~= '' -- mostly all were put, and no listpack is searched for a second field
 local last -- the newest version, if records took one here
--- Mostly there are no letters, and no record is asked for its mark, nor without doubts for its own.
-local letters = call('EXISTS', KEYS[7]) == 1
+local letters = call('EXISTS', KEYS[7]) == 1 -- mostly there are none, and no record is asked for its mark
 local origins, from -- mostly there are none either
 local row = at + 2 * (#KEYS - 7) -- the next text of rows
 local rest = row

@@ -172,7 +172,7 @@ func (Common) Ages() time.Duration                              { return 0 }
 
 // Reaching notes the turn and the reach of a flush where a function of the database's does not.
 const Reaching = `UPDATE afterwrite_fences SET turn_id = '%[3]s', read_before = %[4]d, read_last = %[5]d,
-	read_version = %[6]d, read_newest = %[7]d WHERE entity = '%[1]s' AND "partition" = %[2]d`
+	read_version = %[6]d, read_newest = %[7]d WHERE entity = %[1]s AND "partition" = %[2]d`
 
 // ForeignKey is a column whose values must be there in a column of another table.
 type ForeignKey struct {

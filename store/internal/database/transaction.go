@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -185,7 +186,7 @@ func (n *Note) Statement(d Dialect) string {
 		return ""
 	}
 	r := n.Reach
-	return fmt.Sprintf(d.Reaching(), strings.ReplaceAll(n.Entity, "'", "''"), n.Partition, n.Turn, r.Before, r.Last,
+	return fmt.Sprintf(d.Reaching(), watching.SQLText(n.Entity), n.Partition, n.Turn, r.Before, r.Last,
 		int64(r.Version), int64(r.Newest))
 }
 
@@ -286,10 +287,7 @@ func (t *Transaction) Save() error {
 	if t.fresh && t.Bound == t.bounded && t.Note == nil {
 		return nil
 	}
-	statements := t.saving()
-	if t.Note != nil {
-		statements = append([]string{t.Note.Statement(t.Database.Dialect)}, statements...)
-	}
+	statements := t.Noted(t.saving())
 	if !t.Database.Dialect.SingleStatements() {
 		statements = []string{strings.Join(statements, "; ")}
 	}
@@ -303,7 +301,15 @@ func (t *Transaction) Save() error {
 	return err
 }
 
-// saving is what sets the savepoint, behind the note.
+// Noted are statements behind that of the note, if there is one.
+func (t *Transaction) Noted(statements []string) []string {
+	if t.Note == nil {
+		return statements
+	}
+	return slices.Insert(statements, 0, t.Note.Statement(t.Database.Dialect))
+}
+
+// saving is what sets the savepoint.
 func (t *Transaction) saving() []string {
 	d := t.Database.Dialect
 	statements := make([]string, 0, 4)

@@ -284,11 +284,8 @@ func (d *mysql) Mark(ctx context.Context, q catalog.Querier, table string) (stri
 	return mark, nil
 }
 
-func (d *mysql) MarkAnd(t *database.Transaction, of database.Target, savepoint []string) (mark string, err error) {
-	if t.Note != nil {
-		savepoint = slices.Insert(savepoint, 0, t.Note.Statement(d))
-	}
-	return markAnd(t.DB.Statement.Context, t.Tx, of.Name, strings.Join(savepoint, "; "))
+func (*mysql) MarkAnd(t *database.Transaction, of database.Target, savepoint []string) (mark string, err error) {
+	return markAnd(t.DB.Statement.Context, t.Tx, of.Name, strings.Join(t.Noted(savepoint), "; "))
 }
 
 // markAnd sends all as one text. The first statement reads nothing: it takes the metadata lock, which the

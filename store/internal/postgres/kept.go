@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"strconv"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -12,6 +11,7 @@ import (
 	"github.com/afterwrite/afterwrite/store/catalog"
 	"github.com/afterwrite/afterwrite/store/internal/database"
 	"github.com/afterwrite/afterwrite/store/internal/mapping"
+	"github.com/afterwrite/afterwrite/store/internal/watching"
 )
 
 // Where no pooler is between, a session keeps the statements of a flush prepared: the server parses and plans them
@@ -30,6 +30,15 @@ func (d *postgres) kept(args ...any) []any {
 	return append([]any{pgx.QueryExecModeCacheStatement}, args...)
 }
 
+// forgotten returns an error of a kept statement. Where a session does not know a statement that was prepared on it, or
+// knows one that was not, a pooler is between that was not found, and nothing is kept any more.
+func (d *postgres) forgotten(err error) error {
+	if code := pgCode(err); d.keeps() && (code == "26000" || code == "42P05") {
+		d.pooled.Store(true)
+	}
+	return err
+}
+
 // markKept asks for the mark of a table by a kept statement whose plan has the answer: afterwrite_marked is
 // IMMUTABLE, so the planner calls it. The server locks the table, and then throws a plan away that is older than a
 // change of the table, its columns, indexes, constraints, triggers or rules. No plan depends on the triggers of
@@ -46,7 +55,7 @@ func (d *postgres) markKept(t *database.Transaction, of database.Target, savepoi
 		if conn, done = c.(*stdlib.Conn); done {
 			mark, err = marked(t.DB.Statement.Context, conn.Conn(), of.Name, at.ID, t.Note, savepoint)
 		}
-		return err
+		return d.forgotten(err)
 	})
 	return mark, done, err
 }
@@ -55,13 +64,13 @@ func (d *postgres) markKept(t *database.Transaction, of database.Target, savepoi
 func marked(ctx context.Context, conn *pgx.Conn, table, oid string, note *database.Note, savepoint []string) (string,
 	error) {
 	quoted := mapping.QuoteTable(table)
-	query := "SELECT CASE to_regclass('" + strings.ReplaceAll(quoted, "'", "''") + "') WHEN '" + oid +
-		"'::regclass THEN afterwrite_marked('" + oid + "') END WHERE NOT EXISTS (SELECT FROM " + quoted + " WHERE false)"
+	query := "SELECT CASE to_regclass(" + watching.SQLText(quoted) + ") WHEN '" + oid + "'::regclass THEN afterwrite_marked('" +
+		oid + "') END WHERE NOT EXISTS (SELECT FROM " + quoted + " WHERE false)"
 	asks, err := conn.Prepare(ctx, query, query)
 	if err != nil {
 		return "", err
 	}
-	const reach = "SELECT afterwrite_reach($1, $2, $3, $4, $5, $6, $7)"
+	const reach = reaching + "$1, $2, $3, $4, $5, $6, $7)"
 	notes, err := conn.Prepare(ctx, reach, reach)
 	if err != nil {
 		return "", err

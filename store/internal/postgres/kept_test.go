@@ -136,10 +136,13 @@ func TestAKeptMarkWaitsForItsTable(t *testing.T) {
 		_, err = change.Exec(t.Context(), "ALTER TABLE plain ADD COLUMN "+column+" int")
 		require.NoError(t, err)
 		told := make(chan string, 1)
-		go func() { told <- k.mark() }()
+		go func() {
+			defer close(told) // where a check ends the goroutine
+			told <- k.mark()
+		}()
 		testkit.Eventually(t, "the mark waits for the table", func() (waits bool) {
-			err := change.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'plain'::regclass AND NOT granted)").
-				Scan(&waits)
+			err := change.QueryRow(t.Context(), `SELECT EXISTS
+				(SELECT FROM pg_locks WHERE relation = 'plain'::regclass AND NOT granted)`).Scan(&waits)
 			return err == nil && waits
 		})
 		require.NoError(t, change.Commit(t.Context()))

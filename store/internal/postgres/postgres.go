@@ -22,6 +22,7 @@ import (
 	"github.com/afterwrite/afterwrite/store/catalog"
 	"github.com/afterwrite/afterwrite/store/internal/database"
 	"github.com/afterwrite/afterwrite/store/internal/mapping"
+	"github.com/afterwrite/afterwrite/store/internal/watching"
 )
 
 // postgres is the dialect of PostgreSQL. Values travel as text that the server
@@ -126,7 +127,7 @@ func (d *postgres) Local(cfg database.Settings) string {
 	}
 	sets := make([]string, 0, len(told))
 	for _, name := range slices.Sorted(maps.Keys(told)) {
-		sets = append(sets, "set_config('"+name+"', '"+strings.ReplaceAll(told[name], "'", "''")+"', true)")
+		sets = append(sets, "set_config('"+name+"', "+watching.SQLText(told[name])+", true)")
 	}
 	return "SELECT " + strings.Join(sets, ", ")
 }
@@ -147,14 +148,14 @@ func sessionLimit(text string) time.Duration {
 func (d *postgres) Lock(tx *database.Transaction, entity string, partition int) (f database.Fence, err error) {
 	err = tx.Tx.QueryRowContext(tx.DB.Statement.Context, "SELECT * FROM afterwrite_lock($1, $2, $3)",
 		d.kept(entity, partition, tx.Database.Settings.Pair)...).Scan(f.Columns()...)
-	return f, err
+	return f, d.forgotten(err)
 }
 
 // reaching begins the statement of Reaching.
 const reaching = "SELECT afterwrite_reach("
 
 func (*postgres) Reaching() string {
-	return reaching + "'%[1]s', %[2]d, '%[3]s', %[4]d, %[5]d, %[6]d, %[7]d)"
+	return reaching + "%[1]s, %[2]d, '%[3]s', %[4]d, %[5]d, %[6]d, %[7]d)"
 }
 
 func (*postgres) Name() string         { return "postgres" }
@@ -287,7 +288,7 @@ func (d *postgres) MarkAnd(t *database.Transaction, of database.Target, savepoin
 // until the transaction ends, before it asks for the mark. end ends the call of the function.
 func markAnd(ctx context.Context, q catalog.Querier, table, end, savepoint string) (mark string, err error) {
 	quoted := mapping.QuoteTable(table)
-	rows, err := q.QueryContext(ctx, "SELECT afterwrite_mark('"+strings.ReplaceAll(quoted, "'", "''")+"'::regclass"+end+
+	rows, err := q.QueryContext(ctx, "SELECT afterwrite_mark("+watching.SQLText(quoted)+"::regclass"+end+
 		" WHERE NOT EXISTS (SELECT FROM "+quoted+" WHERE false); "+savepoint, pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
 		return "", err

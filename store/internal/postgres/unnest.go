@@ -75,7 +75,7 @@ func (u *unnesting) run(tx *database.Transaction, t *mapping.Table, statement st
 	}
 	result, err := tx.Tx.ExecContext(tx.DB.Statement.Context, statement+u.table, u.dialect.kept(arrays...)...)
 	if err != nil {
-		return 0, err
+		return 0, u.dialect.forgotten(err)
 	}
 	return result.RowsAffected()
 }

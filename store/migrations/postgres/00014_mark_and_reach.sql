@@ -1,6 +1,9 @@
--- afterwrite_mark looks at triggers, rules and partitions only where the table's own row says that there are some, and of
--- indexes and constraints only who has changed them last: a flush asks for it each time.
--- With what afterwrite_reach takes, it notes that, too, in the same call.
+-- afterwrite_mark(rel): as in 00011 and 00013, but it reads triggers, rules and partitions only where the table's row in
+-- pg_class says that there are some, because each flush may ask for it.
+-- afterwrite_mark(rel, …): the same, after it has called afterwrite_reach with the other arguments: one call for two.
+-- afterwrite_marked(rel): afterwrite_mark(rel) as a plan keeps it. It is IMMUTABLE, so the planner calls it; it calls
+-- a function that is not, which has a snapshot of its own: the planner's may be older than a change of the table that the
+-- session has just waited for. See store/internal/postgres/kept.go.
 
 -- +goose Up
 -- +goose StatementBegin
