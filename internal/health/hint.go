@@ -63,13 +63,16 @@ func RedisHint(err error, setting string) string {
 	fix := tlsHint(err, "ca=FILE in SETTING")
 	switch {
 	case fix != "":
-	case noSuchHost(err):
+	case unresolved(err):
 		fix = "fix the name of the host in SETTING (CHANGEABLE), or the name server"
 	default:
 		fix = firstRemedy(err, redisRemedies)
 	}
 	if fix == "" && timedOut(err) {
 		fix = "Redis takes the connection and does not answer: see whether it is frozen, swapping or behind a firewall, and that SETTING speaks TLS (rediss://) only where Redis does"
+		if undialed(err) {
+			fix = "nothing answers at the address of SETTING (CHANGEABLE): fix it, start that machine, or open the firewall before it"
+		}
 	}
 	if fix == "" {
 		fix = "start Redis, or fix SETTING (CHANGEABLE)"
@@ -100,7 +103,7 @@ func DatabaseHint(err error) string {
 	switch fix := tlsHint(err, "sslrootcert=FILE in database.url"); {
 	case fix != "":
 		return fix
-	case noSuchHost(err):
+	case unresolved(err):
 		return "fix the name of the host in database.url (AFTERWRITE_DATABASE_URL), or the name server"
 	case errors.Is(err, fault.ErrNotMigrated):
 		return "run `afterwrite migrate`"
@@ -110,6 +113,9 @@ func DatabaseHint(err error) string {
 	}
 	if fault.Away(err) {
 		return databaseAway
+	}
+	if undialed(err) {
+		return "nothing answers at the address of database.url (AFTERWRITE_DATABASE_URL): fix it, start that machine, or open the firewall before it"
 	}
 	if timedOut(err) {
 		return "the database takes the connection and does not answer: see whether it is frozen, out of memory or behind a firewall"
@@ -134,12 +140,19 @@ func tlsHint(err error, trust string) string {
 	return ""
 }
 
-func noSuchHost(err error) bool {
-	dns, ok := errors.AsType[*net.DNSError](err)
-	return ok && dns.IsNotFound
+// unresolved reports whether the name of a host has no address, or no name server answered that knows it.
+func unresolved(err error) bool {
+	_, ok := errors.AsType[*net.DNSError](err)
+	return ok
 }
 
 func timedOut(err error) bool {
 	n, ok := errors.AsType[net.Error](err)
 	return errors.Is(err, context.DeadlineExceeded) || ok && n.Timeout()
+}
+
+// undialed reports whether an address did not answer in time that it has a server.
+func undialed(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial" && op.Timeout()
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -37,6 +38,9 @@ type breaker struct {
 	// waited in the queue for a connection: opening the breaker would send reads past a cache that works, and they
 	// could be older than an accepted write.
 	answered atomic.Int64
+	// undialed is why the last dial failed, nil where it did not. A command that waited for a connection until its time
+	// was over ends with the error of its context, which does not tell the cause.
+	undialed atomic.Pointer[error]
 }
 
 func newBreaker(node string, timeout time.Duration, states *states, log *slog.Logger) *breaker {
@@ -97,7 +101,7 @@ func (b *breaker) guard(ctx context.Context, do func(context.Context) error) err
 	_, err := b.gate.Execute(func() (struct{}, error) {
 		limited, cancel := context.WithTimeout(context.WithValue(ctx, guarded{}, true), b.timeout)
 		defer cancel()
-		own = do(limited)
+		own = b.cause(do(limited))
 		if own != nil && ctx.Err() == nil && TimedOut(own) {
 			if time.Since(time.Unix(0, b.answered.Load())) < b.timeout/2 {
 				return struct{}{}, errGone
@@ -116,17 +120,31 @@ func (b *breaker) guard(ctx context.Context, do func(context.Context) error) err
 	return own
 }
 
-// DialHook does not guard dialling.
-func (b *breaker) DialHook(next redis.DialHook) redis.DialHook { return next }
+// cause adds to the error of an ended context why there was no connection.
+func (b *breaker) cause(err error) error {
+	if undialed := b.undialed.Load(); undialed != nil && errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %w", err, *undialed)
+	}
+	return err
+}
+
+// DialHook does not guard dialling; it keeps why a dial failed.
+func (b *breaker) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := next(ctx, network, addr)
+		if err != nil {
+			b.undialed.Store(&err)
+		} else {
+			b.undialed.Store(nil)
+		}
+		return conn, err
+	}
+}
 
 // ProcessHook guards one command.
 func (b *breaker) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		err := b.guard(ctx, func(ctx context.Context) error { return next(ctx, cmd) })
-		if err != nil && cmd.Err() == nil {
-			cmd.SetErr(err)
-		}
-		return err
+		return b.guard(ctx, func(ctx context.Context) error { return next(ctx, cmd) })
 	}
 }
 
