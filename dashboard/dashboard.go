@@ -30,6 +30,7 @@ type Figures interface {
 	Stats(ctx context.Context, e *schema.Entity) ([]pending.Stats, error)
 	Alive(ctx context.Context) ([]fleet.Process, error)
 	Check(ctx context.Context) (inspect.Health, error)
+	Ping(ctx context.Context) error
 }
 
 // Database is what the pages ask of the database. A store.Store is one.

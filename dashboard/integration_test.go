@@ -44,7 +44,7 @@ func TestPagesOfARealSystem(t *testing.T) {
 
 	r, html := get(t, h, "/")
 	require.Equal(t, http.StatusOK, r.StatusCode)
-	require.Contains(t, heading(t, html), "No worker is running: 1 write pending in Redis, the oldest for")
+	require.Contains(t, text(html), "No worker is running: 1 write pending in Redis, the oldest for")
 	require.Contains(t, text(html), "No sync task has been enqueued yet.")
 	_, html = get(t, h, "/entities/user")
 	require.Contains(t, text(html), group.Results[0].Version.String())

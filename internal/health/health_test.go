@@ -144,15 +144,35 @@ func TestJudgement(t *testing.T) {
 	require.Empty(t, s.Findings(), "a lag is what comes on top of flush.delay")
 }
 
-// One slow round trip is not a slow server.
-func TestMedian(t *testing.T) {
+// slow is a Redis and a database whose first round trip took an hour.
+type slow struct {
+	later error // of the next ones
+	pings int
+}
+
+func (*slow) Stats(context.Context, *schema.Entity) ([]pending.Stats, error) { return nil, nil }
+
+func (*slow) Alive(context.Context) ([]fleet.Process, error) { return nil, nil }
+
+func (*slow) Check(context.Context) (inspect.Health, error) {
+	return inspect.Health{Latency: time.Hour}, nil
+}
+
+func (s *slow) Ping(context.Context) error {
+	s.pings++
+	return s.later
+}
+
+// One slow round trip is not a slow Redis.
+func TestOneSlowRoundTrip(t *testing.T) {
 	t.Parallel()
-	quick := func(context.Context) error { return nil }
-	require.Less(t, health.Median(t.Context(), time.Hour, time.Minute, quick), time.Minute)
-	require.Equal(t, time.Second, health.Median(t.Context(), time.Second, time.Minute,
-		func(context.Context) error { panic("one is enough") }))
-	failing := func(context.Context) error { return context.Canceled }
-	require.Equal(t, time.Hour, health.Median(t.Context(), time.Hour, time.Minute, failing))
+	read := func(redis *slow) time.Duration {
+		return health.Read(t.Context(), health.Sources{Redis: redis, Database: new(slow)}).Redis.Latency
+	}
+	redis := new(slow)
+	require.Less(t, read(redis), time.Minute)
+	require.Equal(t, 4, redis.pings)
+	require.Equal(t, time.Hour, read(&slow{later: context.Canceled}))
 }
 
 // A Redis that takes no writes takes no heartbeats: nobody knows then which workers run.

@@ -98,6 +98,7 @@ type redis interface {
 	Stats(ctx context.Context, e *schema.Entity) ([]pending.Stats, error)
 	Alive(ctx context.Context) ([]fleet.Process, error)
 	Check(ctx context.Context) (inspect.Health, error)
+	Ping(ctx context.Context) error
 }
 
 // database is what is asked of the database.
@@ -140,7 +141,11 @@ func Read(ctx context.Context, from Sources) State {
 	var parts sync.WaitGroup
 	parts.Go(func() { s.Database, s.DatabaseErr = quick(ctx, SlowDatabase, from.Database.Ping) })
 	parts.Go(func() { s.Processes, s.ProcessesErr = from.Redis.Alive(ctx) })
-	parts.Go(func() { s.Redis, s.RedisErr = from.Redis.Check(ctx) })
+	parts.Go(func() {
+		if s.Redis, s.RedisErr = from.Redis.Check(ctx); s.RedisErr == nil {
+			s.Redis.Latency = median(ctx, s.Redis.Latency, SlowRedis, from.Redis.Ping)
+		}
+	})
 	if from.Queues != nil {
 		parts.Go(func() { s.Queues, s.QueuesErr = from.Queues.Sizes(ctx) })
 	}
@@ -202,15 +207,14 @@ func quick(ctx context.Context, slow time.Duration, ping func(context.Context) e
 	began := time.Now()
 	err := ping(ctx)
 	first := time.Since(began)
-	if err != nil || first <= slow {
+	if err != nil {
 		return first, err
 	}
-	return Median(ctx, first, slow, ping), nil
+	return median(ctx, first, slow, ping), nil
 }
 
-// Median is the time of a round trip: the first one, or where that was slow the median of
-// several.
-func Median(ctx context.Context, first, slow time.Duration, ping func(context.Context) error) time.Duration {
+// median is quick after the first round trip.
+func median(ctx context.Context, first, slow time.Duration, ping func(context.Context) error) time.Duration {
 	if first <= slow {
 		return first
 	}

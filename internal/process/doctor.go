@@ -40,9 +40,6 @@ func (p *Parts) Doctor(ctx context.Context) ([]health.Line, error) {
 		return nil, err
 	}
 	x := &examination{Parts: p, state: health.Read(ctx, from)}
-	if l := &x.state.Redis.Latency; x.state.RedisErr == nil {
-		*l = health.Median(ctx, *l, health.SlowRedis, x.Cache.Ping)
-	}
 	x.state.Look(ctx, from)
 	x.found = x.state.Findings()
 	x.ofRedis(ctx)
