@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 )
@@ -154,6 +155,9 @@ func (c *Combiner[T]) follow(b *batch[T]) {
 		for _, p := range b.places {
 			p.done <- struct{}{}
 		}
+		// The callers that have their results go on first. Those that call again join the next batch, so that batches
+		// are fewer and larger.
+		runtime.Gosched()
 	}
 }
 
