@@ -132,7 +132,7 @@ func follows(key catalog.ForeignKey, changed []string) bool {
 			return false
 		}
 	}
-	return slices.Contains([]string{"CASCADE", "SET NULL", "SET DEFAULT"}, action)
+	return catalog.Follows(action)
 }
 
 // spell is a table of the catalog as a statement has it: PostgreSQL's catalog spells names as
@@ -166,6 +166,14 @@ func (s *Store) tableNames() []string {
 // beside notes what the database will change beside the changes, which are to be written by
 // the next statement: all of them deletions, or none.
 func (b *batch) beside(changes []schema.Change) error {
+	if len(changes) > 0 {
+		b.followed = b.followed || slices.ContainsFunc(b.known.at.References, func(key catalog.ForeignKey) bool {
+			if changes[0].Deleted {
+				return catalog.Follows(key.OnDelete)
+			}
+			return catalog.Follows(key.OnUpdate)
+		})
+	}
 	deleted := b.known.besides.deleted
 	if len(changes) == 0 || len(deleted)+len(b.known.besides.updated) == 0 {
 		return nil

@@ -58,6 +58,7 @@ func (t *table) draw(ctx context.Context, tx *database.Transaction, n int) ([]in
 
 // undrawn sorts the errors of a draw: the table's own, which only an operator ends, and the database's.
 func (s *Store) undrawn(t *table, err error) error {
+	t.forget() // a right that is granted changes no mark
 	_, refused := s.db.Dialect.Classify(err)
 	switch {
 	case errors.Is(err, schema.ErrNoID):

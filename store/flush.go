@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/catalog"
 	"github.com/afterwrite/afterwrite/store/fault"
 	"github.com/afterwrite/afterwrite/store/internal/database"
 )
@@ -123,6 +125,7 @@ func (s *Store) hold(ctx context.Context, t *table, partition int, op string) (f
 		f.fence, err = f.tx.Lock(t.Entity.Name, partition)
 	}
 	if err == nil {
+		f.tx.Writes = true
 		f.id = rand.Text()[:turnID]
 		f.tx.Note = f.reachedAt(f.fence.Reach)
 	}
@@ -177,13 +180,21 @@ func (f *Flush) Write(ctx context.Context, changes []schema.Change) (Outcome, er
 	if err != nil {
 		return Outcome{}, f.failed(err)
 	}
-	b.known = known
+	b.known, f.tx.Known = known, known.ends
 	if known.watched {
 		f.tx.Flushes(f.table.Table)
 	}
 	changes = b.guarded(leftToDatabase(changes, known.computed), known.guards)
 	if err := write(changes); err != nil {
 		return Outcome{}, f.failed(err)
+	}
+	if b.followed && f.store.db.Dialect.CatalogOf() == catalog.PostgreSQL {
+		if err := f.table.unchanged(f.tx, known); err != nil {
+			return Outcome{}, f.failed(err)
+		}
+	}
+	if slices.ContainsFunc(b.outcome.Refused, func(r Refused) bool { return r.OfTable }) {
+		f.misfits(true)
 	}
 	if b.untried > 0 {
 		f.store.db.Settings.Log.LogAttrs(ctx, slog.LevelWarn,
@@ -244,8 +255,20 @@ func (f *Flush) Rollback() {
 	f.timed = nil
 }
 
+// misfits has the catalog read again, and the session closed that a statement has failed in: it may keep what the table
+// was, as PostgreSQL's do in the plans of functions that triggers call.
+func (f *Flush) misfits(failed bool) {
+	f.table.forget()
+	if f.tx != nil {
+		f.tx.Spoiled = failed
+	}
+}
+
 // failed says which flush failed.
 func (f *Flush) failed(err error) error {
+	if fault.OfTable(err) {
+		f.misfits(!errors.Is(err, fault.ErrUnfit))
+	}
 	return fmt.Errorf("flush %s/%d: %w", f.table.Entity.Name, f.partition, err)
 }
 

@@ -111,9 +111,28 @@ func (b *batch) attempt(changes []schema.Change, run statement) (*verdict, error
 	if v.hung && b.gaveUp == nil {
 		b.gaveUp = b.table.told(failed, changes, nil)
 	}
+	if err := b.meet(v); err != nil {
+		return nil, err
+	}
 	r, err := b.locate(b.table.presentable(v.Refusal, changes, b.rowsUnless(v.hung)), changes)
 	v.Refusal = r
 	return &v, err
+}
+
+// meet reads the catalog once more where a refusal names an index that is not known: it may have been renamed, of which
+// no mark tells.
+func (b *batch) meet(v verdict) error {
+	if v.Kind != schema.KindUnique || v.hook || b.looked || len(b.table.refusing(v.Refusal)) > 0 {
+		return nil
+	}
+	b.looked = true
+	b.table.reading.Lock()
+	defer b.table.reading.Unlock()
+	known, err := b.table.learn(b.tx, b.known.mark)
+	if err == nil {
+		b.known = known
+	}
+	return err
 }
 
 // judge tells what an error of a statement means for its changes, if anything.

@@ -1,6 +1,9 @@
 package store
 
 import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,6 +22,7 @@ import (
 // read-only.
 type known struct {
 	mark   string    // see dialect.mark
+	ends   string    // the statements on the table, see database.Transaction
 	read   time.Time // when its reading began
 	at     *catalog.Table
 	unfit  error // of fault.ErrUnfit, or nil
@@ -37,7 +41,7 @@ type known struct {
 // query also takes a lock on the table that no ALTER TABLE passes before the transaction ends.
 // Flushes that find it changed at once wait for the first of them, whose reading is theirs, too.
 func (t *table) know(tx *database.Transaction) (*known, error) {
-	mark, err := tx.Mark(t.target())
+	mark, err := tx.Mark(t.target(t.known.Load()))
 	if err != nil {
 		return nil, tx.Database.Unavailable("look whether "+t.Name+" has changed", err)
 	}
@@ -63,6 +67,21 @@ func (t *table) current(mark string) *known {
 	return nil
 }
 
+// forget has the catalog read again where a statement did not fit the table: a mark does not tell everything, as what a
+// type is called that a column has, or the columns of other tables.
+func (t *table) forget() { t.known.Store(nil) }
+
+// unchanged is an error if the table has another mark than it had. Until the batch is written, foreign keys of tables
+// that are not locked may lead further than they did.
+func (t *table) unchanged(tx *database.Transaction, k *known) error {
+	mark, err := tx.Database.Dialect.Mark(tx.DB.Statement.Context, tx.Tx, t.Name, true)
+	if err == nil && mark != k.mark {
+		return &fault.Error{Op: "write " + t.Name, Err: errors.New("what foreign keys change with it became other meanwhile"),
+			Conflict: true, Blocked: true}
+	}
+	return tx.Database.Unavailable("look whether "+t.Name+" has changed", err)
+}
+
 // learn reads the catalog.
 func (t *table) learn(tx *database.Transaction, mark string) (*known, error) {
 	d := tx.Database.Dialect
@@ -75,6 +94,10 @@ func (t *table) learn(tx *database.Transaction, mark string) (*known, error) {
 	})
 	if err != nil {
 		return nil, tx.Database.Unavailable("read the catalog of "+t.Name, err)
+	}
+	if k.at.ID != "" {
+		sum := sha256.Sum256([]byte(mark))
+		k.ends = fmt.Sprintf(" /* %s %x */", k.at.ID, sum[:6])
 	}
 	k.unfit = t.Unfit(k.at, d)
 	if p, ok := d.(database.Preparing); ok {

@@ -46,7 +46,7 @@ func (b *batch) put(changes []schema.Change) error {
 		return nil
 	}
 	for _, g := range b.table.inserts(whole) {
-		written, err := b.tx.Database.Dialect.Upsert(b.tx, b.table.target(), g.changes, g.fields)
+		written, err := b.tx.Database.Dialect.Upsert(b.tx, b.table.target(b.known), g.changes, g.fields)
 		if errors.Is(err, database.ErrNotPlain) && b.known.plain {
 			// The statement has left no trace. The table is looked at again with the next batch.
 			other := *b.known
@@ -121,7 +121,8 @@ func (b *batch) updateGroup(g group) (absent []schema.Change, err error) {
 	for range 2 {
 		updated := int64(0)
 		if len(g.fields) > 0 {
-			if updated, err = b.tx.Database.Dialect.Update(b.tx, b.table.target(), changes, g.fields); err != nil {
+			target := b.table.target(b.known)
+			if updated, err = b.tx.Database.Dialect.Update(b.tx, target, changes, g.fields); err != nil {
 				return nil, err
 			}
 			if updated >= int64(len(changes)) {

@@ -20,10 +20,10 @@ type table struct {
 	unhurried sync.Map // partition → true, of those whose last batch hung as a whole: see hang.go
 }
 
-// target is what a statement writes to.
-func (t *table) target() database.Target {
+// target is what a statement writes to, as far as it is known.
+func (t *table) target(k *known) database.Target {
 	to := database.Target{Table: t.Table}
-	if k := t.known.Load(); k != nil {
+	if k != nil {
 		to.Catalog, to.Plain, to.Own = k.at, k.plain, k.own
 	}
 	return to

@@ -26,7 +26,10 @@ type batch struct {
 	hanging []hanging // see sieve
 	gaveUp  error     // of the first statement that was given up
 	untried int       // changes that patience has left for the next flush
-	moved   bool      // a record has no row at the end: see leftout.go
+	looked  bool      // the catalog was read again for an index of another name
+	// followed says that the database may have changed rows of other tables beside these
+	followed bool
+	moved    bool // a record has no row at the end: see leftout.go
 }
 
 // maxPasses bounds how often refused changes are tried once more in one flush. What

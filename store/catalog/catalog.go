@@ -45,6 +45,7 @@ type Table struct {
 	Checks       []string     // its CHECK and exclusion constraints; SQLite lists none
 	Rules        int          // PostgreSQL: rewrite rules, without a view's own
 	RowSecurity  bool         // PostgreSQL: policies apply to the connected role
+	Policies     bool         // PostgreSQL: policies apply to some roles
 	PartitionKey []string     // PostgreSQL: columns; an expression is ""
 	Unlogged     bool         // PostgreSQL: a crash of the database empties it
 	CaseFolding  bool         // names of columns are compared without regard to case
@@ -240,6 +241,22 @@ type ForeignKey struct {
 	OnUpdate   string
 	Deferrable bool
 	Enforced   bool // SQLite enforces keys only if the connection requests it, as the store does
+}
+
+// Changes reports whether the database changes rows of other tables by itself when a row of this one is deleted, or
+// gets other values.
+func (t *Table) Changes() bool {
+	for _, key := range t.References {
+		if Follows(key.OnDelete) || Follows(key.OnUpdate) {
+			return true
+		}
+	}
+	return false
+}
+
+// Follows reports whether an action of a foreign key changes the rows that refer.
+func Follows(action string) bool {
+	return action == "CASCADE" || action == "SET NULL" || action == "SET DEFAULT"
 }
 
 // Exists reports whether the table exists.

@@ -37,6 +37,7 @@ type postgresTable struct {
 	ID, Kind     string
 	Rules        int
 	RowSecurity  bool
+	Policies     bool
 	Unlogged     bool
 	Inherited    bool
 	PartitionKey []string
@@ -79,7 +80,8 @@ func (p *postgresTable) fill(t *Table) {
 		t.Kind = Plain
 	}
 	t.ID, t.Unlogged = p.ID, p.Unlogged
-	t.Rules, t.RowSecurity, t.PartitionKey, t.Checks = p.Rules, p.RowSecurity, p.PartitionKey, p.Checks
+	t.Rules, t.RowSecurity, t.Policies = p.Rules, p.RowSecurity, p.Policies
+	t.PartitionKey, t.Checks = p.PartitionKey, p.Checks
 	if p.Kind == "m" {
 		t.Flaw, t.FlawFix = "it is a materialized view, which takes no writes", "name the table below it"
 	}
@@ -248,7 +250,7 @@ SELECT json_build_object(
 	'ID', own.oid::text, 'Kind', own.relkind,
 	'Rules', (SELECT count(*) FROM pg_rewrite w WHERE w.ev_class = own.oid AND w.rulename <> '_RETURN'),
 	'Inherited', own.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = own.oid),
-	'RowSecurity', own.relrowsecurity AND row_security_active(own.oid),
+	'RowSecurity', own.relrowsecurity AND row_security_active(own.oid), 'Policies', own.relrowsecurity,
 	'Unlogged', own.relpersistence = 'u',
 	'PartitionKey', (SELECT json_agg(coalesce(a.attname, '') ORDER BY k.n) FROM pg_partitioned_table p
 		CROSS JOIN LATERAL unnest(p.partattrs::int2[]) WITH ORDINALITY k(att, n)

@@ -118,8 +118,8 @@ type Dialect interface {
 	// from blocking its writers; such a statement runs outside of transactions. "": there is none.
 	Concurrently(at *catalog.Table) string
 	// Mark is a text that changes with the catalog of an existing table. It costs little. What
-	// it was in a transaction it stays until that ends.
-	Mark(ctx context.Context, q catalog.Querier, table string) (string, error)
+	// it was in a transaction it stays until that ends; in one that writes so does what decides how a write is done.
+	Mark(ctx context.Context, q catalog.Querier, table string, writes bool) (string, error)
 	// Ages is the time after which the catalog is read again though the mark is the same,
 	// because the mark does not tell all; 0: it does.
 	Ages() time.Duration

@@ -30,6 +30,8 @@ type Transaction struct {
 	said     bool   // flushes was called
 	ends     string // says at the end that it was one
 
+	Writes         bool          // it writes the table that it asks for a mark
+	Known          string        // ends its statements, as a comment: how the table was when it was looked at
 	Spoiled        bool          // its connection is not to be used again
 	Bound, bounded time.Duration // on each statement to come; as the database knows it; 0: as the session has it
 }
@@ -109,15 +111,19 @@ func (x timedTx) QueryRowContext(ctx context.Context, query string, args ...any)
 	return x.Tx.QueryRowContext(ctx, x.t.timed(query), args...)
 }
 
-// timed is a statement with the bound on it, if it has one that goes before it.
+// timed is a statement with the bound on it, if it has one that goes before it. What the table is like ends it: a
+// session keeps the types of a text's parameters, and a table that has changed has other texts.
 func (t *Transaction) timed(statement string) string {
-	if t.Bound == 0 {
+	if t.Bound == 0 && t.Known == "" {
 		return statement
 	}
 	verb, _, _ := strings.Cut(statement, " ")
 	switch verb {
 	case "INSERT", "UPDATE", "DELETE", "SELECT":
-		return t.Database.Dialect.Timed(t.Bound) + statement
+		if t.Bound > 0 {
+			statement = t.Database.Dialect.Timed(t.Bound) + statement
+		}
+		return statement + t.Known
 	}
 	return statement
 }
@@ -355,7 +361,7 @@ func (t *Transaction) Mark(of Target) (string, error) {
 	d := t.Database.Dialect
 	m, ok := d.(marker)
 	if !ok || d.SingleStatements() || t.fresh && t.Note == nil {
-		return d.Mark(t.DB.Statement.Context, t.Tx, of.Name)
+		return d.Mark(t.DB.Statement.Context, t.Tx, of.Name, t.Writes)
 	}
 	mark, err := m.MarkAnd(t, of, t.saving())
 	t.savedAs(err)

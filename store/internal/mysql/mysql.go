@@ -257,7 +257,7 @@ func (*mysql) Catalog(ctx context.Context, q catalog.Querier, table string) (*ca
 	return catalog.ReadMySQL(ctx, q, table)
 }
 
-func (d *mysql) Mark(ctx context.Context, q catalog.Querier, table string) (string, error) {
+func (d *mysql) Mark(ctx context.Context, q catalog.Querier, table string, _ bool) (string, error) {
 	if !d.SingleStatements() {
 		return markAnd(ctx, q, table, "DO 0")
 	}

@@ -20,8 +20,9 @@ type kept struct {
 	oid          string
 }
 
-func keptOf(t *testing.T) *kept {
-	url := testkit.Postgres(t).Database(t)
+func keptOf(t *testing.T) *kept { return keptOn(t, testkit.Postgres(t).Database(t)) }
+
+func keptOn(t *testing.T, url string) *kept {
 	s, err := store.Open(store.Config{URL: url, Log: testkit.Logger(t)}, nil)
 	require.NoError(t, err)
 	defer s.Close()
@@ -115,6 +116,8 @@ func TestAKeptMarkChangesWithItsTable(t *testing.T) {
 		"ALTER TABLE plain ENABLE ROW LEVEL SECURITY",
 		"CREATE TABLE child () INHERITS (plain)",
 		"CREATE TABLE second () INHERITS (plain)",
+		"ALTER TABLE child NO INHERIT plain",
+		"DROP TABLE second",
 	} {
 		k.exec(change)
 		after := k.mark()
@@ -152,6 +155,21 @@ func TestAKeptMarkWaitsForItsTable(t *testing.T) {
 		require.Equal(t, after, k.mark())
 		before = after
 	}
+}
+
+// A server that took over, or one that a copy was restored into, may give the same ids to other tables and columns.
+func TestAMarkIsOfItsServer(t *testing.T) {
+	t.Parallel()
+	server := testkit.DedicatedPostgres(t, false)
+	k := keptOn(t, server.Database(t))
+	before := k.asked()
+	require.Equal(t, before, k.asked())
+	server.Stop()
+	server.Start()
+	var err error
+	k.theirs, err = pgx.ConnectConfig(t.Context(), k.theirs.Config())
+	require.NoError(t, err)
+	require.NotEqual(t, before, k.asked())
 }
 
 // Another table that has the name has no kept mark.

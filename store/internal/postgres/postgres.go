@@ -267,29 +267,35 @@ func (*postgres) Concurrently(at *catalog.Table) string {
 	return ""
 }
 
-func (*postgres) Mark(ctx context.Context, q catalog.Querier, table string) (string, error) {
-	return markAnd(ctx, q, table, ")", "")
+func (*postgres) Mark(ctx context.Context, q catalog.Querier, table string, writes bool) (string, error) {
+	return markAnd(ctx, q, table, writes, ")", "")
 }
 
 func (d *postgres) MarkAnd(t *database.Transaction, of database.Target, savepoint []string) (mark string, err error) {
 	if mark, done, err := d.markKept(t, of, savepoint); err != nil || mark != "" {
 		return mark, err
 	} else if done {
-		return d.Mark(t.DB.Statement.Context, t.Tx, of.Name)
+		return d.Mark(t.DB.Statement.Context, t.Tx, of.Name, true)
 	}
 	end := ")"
 	if t.Note != nil { // what its function takes is given to that of the mark
 		end = ", " + strings.TrimPrefix(t.Note.Statement(d), reaching)
 	}
-	return markAnd(t.DB.Statement.Context, t.Tx, of.Name, end, strings.Join(savepoint, "; "))
+	return markAnd(t.DB.Statement.Context, t.Tx, of.Name, t.Writes, end, strings.Join(savepoint, "; "))
 }
 
-// markAnd sends all as one text, which the simple protocol takes. Its query also locks the table against ALTER TABLE
-// until the transaction ends, before it asks for the mark. end ends the call of the function.
-func markAnd(ctx context.Context, q catalog.Querier, table, end, savepoint string) (mark string, err error) {
+// markAnd sends all as one text, which the simple protocol takes. Its query also locks the table until the transaction
+// ends, before it asks which table has the name and for its mark: against ALTER TABLE, and where the transaction
+// writes against all that a write would wait for. end ends the call of the function.
+func markAnd(ctx context.Context, q catalog.Querier, table string, writes bool, end, savepoint string) (mark string,
+	err error) {
 	quoted := mapping.QuoteTable(table)
-	rows, err := q.QueryContext(ctx, "SELECT afterwrite_mark("+watching.SQLText(quoted)+"::regclass"+end+
-		" WHERE NOT EXISTS (SELECT FROM "+quoted+" WHERE false); "+savepoint, pgx.QueryExecModeSimpleProtocol)
+	query := "SELECT afterwrite_mark(to_regclass(" + watching.SQLText(quoted) + ")" + end + " WHERE NOT EXISTS (SELECT FROM " +
+		quoted + " WHERE false); "
+	if writes {
+		query = "SELECT afterwrite_mark(" + holding(quoted) + end + "; "
+	}
+	rows, err := q.QueryContext(ctx, query+savepoint, pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
 		return "", err
 	}
@@ -298,6 +304,9 @@ func markAnd(ctx context.Context, q catalog.Querier, table, end, savepoint strin
 	}
 	return mark, errors.Join(err, rows.Err(), rows.Close())
 }
+
+// holding locks a table for a write and returns it.
+func holding(quoted string) string { return "afterwrite_hold(" + watching.SQLText(quoted) + ")" }
 
 func (*postgres) CatalogOf() catalog.Dialect { return catalog.PostgreSQL }
 

@@ -73,7 +73,10 @@ func (u *unnesting) run(tx *database.Transaction, t *mapping.Table, statement st
 	if err != nil {
 		return 0, database.Unfit(err)
 	}
-	result, err := tx.Tx.ExecContext(tx.DB.Statement.Context, statement+u.table, u.dialect.kept(arrays...)...)
+	if u.keep {
+		arrays = u.dialect.kept(arrays...)
+	}
+	result, err := tx.Tx.ExecContext(tx.DB.Statement.Context, statement, arrays...)
 	if err != nil {
 		return 0, u.dialect.forgotten(err)
 	}
@@ -83,7 +86,7 @@ func (u *unnesting) run(tx *database.Transaction, t *mapping.Table, statement st
 // unnestingOf is how a table's values are sent by columns.
 type unnesting struct {
 	dialect *postgres
-	table   string   // names the table's oid in each statement, see kept.go
+	keep    bool     // a session may keep the statements, see kept.go
 	types   []string // of the columns, without their lengths; "" where a text is not cast to it exactly
 	insert  string   // the upsert of all columns; "": there is none
 	updates sync.Map // positions of columns, spelled → the update of them
@@ -100,7 +103,7 @@ func (d *postgres) Prepare(t *mapping.Table, at *catalog.Table) any { return d.u
 
 // unnestingOf returns how the table's values are sent.
 func (d *postgres) unnestingOf(t *mapping.Table, at *catalog.Table) *unnesting {
-	u := &unnesting{dialect: d, table: " /* " + at.ID + " */", types: castsOf(t, at)}
+	u := &unnesting{dialect: d, keep: !at.Policies, types: castsOf(t, at)}
 	if u.casts(positionsOf(t)) {
 		u.insert = spellInsertOf(t, positionsOf(t), u.types, at)
 	}

@@ -255,7 +255,7 @@ func (*sqlite) Unbounded(*gorm.DB) error           { return nil }
 func (*sqlite) Bounded(*gorm.DB)                   {}
 func (*sqlite) Concurrently(*catalog.Table) string { return "" }
 
-func (*sqlite) Mark(ctx context.Context, q catalog.Querier, _ string) (string, error) {
+func (*sqlite) Mark(ctx context.Context, q catalog.Querier, _ string, _ bool) (string, error) {
 	return catalog.MarkSQLite(ctx, q)
 }
 

@@ -222,10 +222,7 @@ func (w *Definition) BlindOf(d Dialect, at *catalog.Table) []string {
 	}
 	var lines []string
 	for _, key := range at.ForeignKeys {
-		changes := func(action string) bool {
-			return slices.Contains([]string{"CASCADE", "SET NULL", "SET DEFAULT"}, action)
-		}
-		if changes(key.OnDelete) || changes(key.OnUpdate) {
+		if catalog.Follows(key.OnDelete) || catalog.Follows(key.OnUpdate) {
 			lines = append(lines, fmt.Sprintf("rows of %s that the foreign key %s to %s changes are not noted: %s",
 				w.Table.Name, key.Name, key.RefTable, why))
 		}
