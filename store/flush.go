@@ -184,9 +184,13 @@ func (f *Flush) Write(ctx context.Context, changes []schema.Change) (Outcome, er
 	if known.watched {
 		f.tx.Flushes(f.table.Table)
 	}
-	changes = b.guarded(leftToDatabase(changes, known.computed), known.guards)
-	if err := write(changes); err != nil {
-		return Outcome{}, f.failed(err)
+	if err := write(b.guarded(leftToDatabase(changes, known.computed), known.guards)); err != nil {
+		r, ok := f.store.db.Dialect.Classify(f.tx.Gone)
+		if !ok {
+			return Outcome{}, f.failed(err)
+		}
+		f.batch = &batch{tx: f.tx, table: f.table, refused: &r, outcome: Outcome{Persisted: changes}}
+		return f.batch.outcome, nil
 	}
 	if b.followed && f.store.db.Dialect.CatalogOf() == catalog.PostgreSQL {
 		if err := f.table.unchanged(f.tx, known); err != nil {
@@ -223,6 +227,10 @@ func (f *Flush) Commit(ctx context.Context) error {
 	b := f.batch
 	if b == nil || len(b.outcome.Persisted) == 0 {
 		return nil
+	}
+	if b.refused != nil {
+		r := f.table.presentable(*b.refused, b.outcome.Persisted, f.store.rowsNow(ctx, f.table))
+		return f.failed(f.split(ctx, r))
 	}
 	if b.moved {
 		return f.failed(f.split(ctx, fault.Refusal(schema.KindCheck, "", "", moved)))

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -113,4 +114,25 @@ func TestARowThatATriggerMovesIsRefused(t *testing.T) {
 			"kept": {email(1), "1"}, "lost": {email(2), "2"}, "good": {email(5), "5"}, "better": {email(6), "6"},
 		}, b.load(e, "kept", "lost", "new", "good", "better", "new-moved", "kept-moved", "lost-moved"))
 	})
+}
+
+// A trigger of SQLite can end the transaction: its record alone is refused, and its neighbours are persisted.
+func TestARowForWhichATriggerEndsTheTransactionIsRefused(t *testing.T) {
+	t.Parallel()
+	e := account(t)
+	b := setup(t, testkit.SQLite(t), []*schema.Entity{e})
+	b.flush(e, put("kept", email(101), "98"), put("gone", email(102), "2"))
+	b.exec("CREATE TRIGGER i BEFORE INSERT ON accounts WHEN new.age = 99 BEGIN SELECT RAISE(ROLLBACK, 'not that'); END")
+	b.exec("CREATE TRIGGER u AFTER UPDATE ON accounts WHEN new.age = 99 BEGIN SELECT RAISE(ROLLBACK, 'not that'); END")
+	b.exec("CREATE TRIGGER d BEFORE DELETE ON accounts WHEN old.age = 98 BEGIN SELECT RAISE(ROLLBACK, 'stays'); END")
+	changes := append(accounts(20), put("new", email(140), "99"), put("gone", email(141), "99"), del("kept"))
+	flushed := b.flush(e, changes...)
+	require.ElementsMatch(t, []string{"new", "gone", "kept"}, refusedIDs(flushed))
+	require.Len(t, flushed.Persisted, 20)
+	for _, refused := range flushed.Refused {
+		require.Equal(t, schema.KindPoison, refused.Refusal.Kind)
+		require.Contains(t, []string{"not that", "stays"}, refused.Refusal.Message)
+	}
+	require.Equal(t, map[string]schema.Values{"kept": {email(101), "98"}, "gone": {email(102), "2"}},
+		b.load(e, "kept", "gone", "new"))
 }

@@ -30,6 +30,8 @@ type batch struct {
 	// followed says that the database may have changed rows of other tables beside these
 	followed bool
 	moved    bool // a record has no row at the end: see leftout.go
+	// refused is the refusal of a statement that ended the transaction: COMMIT tells it
+	refused *schema.Refusal
 }
 
 // maxPasses bounds how often refused changes are tried once more in one flush. What

@@ -30,8 +30,12 @@ type Transaction struct {
 	said     bool   // flushes was called
 	ends     string // says at the end that it was one
 
-	Writes         bool          // it writes the table that it asks for a mark
-	Known          string        // ends its statements, as a comment: how the table was when it was looked at
+	Writes bool   // it writes the table that it asks for a mark
+	Known  string // ends its statements, as a comment: how the table was when it was looked at
+
+	// Gone is the failure of a statement that ended the transaction, as a trigger's ROLLBACK on SQLite does.
+	Gone error
+
 	Spoiled        bool          // its connection is not to be used again
 	Bound, bounded time.Duration // on each statement to come; as the database knows it; 0: as the session has it
 }
@@ -257,6 +261,7 @@ func (t *Transaction) Try(statement func() error) (failed, ended error) {
 		return nil, nil
 	}
 	if err := t.DB.Exec("ROLLBACK TO SAVEPOINT afterwrite").Error; err != nil {
+		t.Gone = failed
 		return failed, t.Database.Unavailable("write", failed)
 	}
 	t.fresh = true
