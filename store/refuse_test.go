@@ -161,12 +161,14 @@ func strict(t testing.TB, url string) (*bench, *schema.Entity) {
 		for _, event := range []string{"INSERT", "UPDATE"} {
 			b.exec(`CREATE TRIGGER angry_` + event + ` BEFORE ` + event + ` ON items FOR EACH ROW BEGIN
 				IF NEW.label = 'angry' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not today'; END IF;
+				IF NEW.label = 'own code' THEN SIGNAL SQLSTATE 'ZZ001' SET MESSAGE_TEXT = 'not today'; END IF;
 				IF NEW.label = 'deadlock' THEN SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213, MESSAGE_TEXT = 'x'; END IF; END`)
 		}
 	} else if b.Dialect() == "postgres" {
 		b.exec(`CREATE TABLE parents (id text PRIMARY KEY);
 			CREATE FUNCTION angry() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 				IF NEW.label = 'angry' THEN RAISE EXCEPTION 'not today'; END IF;
+				IF NEW.label = 'own code' THEN RAISE EXCEPTION 'not today' USING ERRCODE = 'ZZ001'; END IF;
 				IF NEW.label = 'deadlock' THEN RAISE EXCEPTION 'x' USING ERRCODE = '40P01'; END IF;
 				RETURN NEW; END $$;
 			CREATE TABLE items (id text PRIMARY KEY, name text, parent text REFERENCES parents (id),
@@ -177,7 +179,8 @@ func strict(t testing.TB, url string) (*bench, *schema.Entity) {
 		b.exec(`CREATE TABLE items (id text PRIMARY KEY, name text, parent text REFERENCES parents (id),
 			stock integer CONSTRAINT stock_positive CHECK (stock >= 0), label text NOT NULL) STRICT`)
 		b.exec(`CREATE TRIGGER angry BEFORE INSERT ON items WHEN NEW.label = 'angry' BEGIN SELECT RAISE(ABORT, 'not today'); END`)
-		b.exec(`CREATE TRIGGER broken BEFORE INSERT ON items WHEN NEW.label = 'deadlock' BEGIN SELECT json('{'); END`)
+		b.exec(`CREATE TRIGGER own BEFORE INSERT ON items WHEN NEW.label = 'own code' BEGIN SELECT RAISE(FAIL, 'not today'); END`)
+		b.exec(`CREATE TRIGGER broken BEFORE INSERT ON items WHEN NEW.label = 'deadlock' BEGIN SELECT json_extract('{}', 'no path'); END`)
 		b.exec(`CREATE TRIGGER big BEFORE INSERT ON items WHEN NEW.label = 'far too long for it' BEGIN SELECT length(zeroblob(2000000000)); END`)
 	}
 	b.exec(`INSERT INTO parents VALUES ('p')`)
@@ -207,6 +210,7 @@ func TestRefusalKinds(t *testing.T) {
 			{schema.KindCheck, "stock_positive", "", item("bad", "null", "null", "-1", `"x"`)},
 			{schema.KindRange, "", "", item("bad", "null", "null", "1", `"far too long for it"`)},
 			{schema.KindPoison, "", "", item("bad", "null", "null", "1", `"angry"`)},
+			{schema.KindPoison, "", "", item("bad", "null", "null", "1", `"own code"`)},
 		}
 		if b.Dialect() == "postgres" {
 			cases = append(cases, struct {
@@ -443,4 +447,25 @@ func TestIsolationStopsInTime(t *testing.T) {
 		require.Equal(t, 1500, persisted)
 		require.Equal(t, 1500, refused)
 	})
+}
+
+// What a function of SQLite's own cannot take of a value, in a generated column, a CHECK or the index on an expression,
+// is refused as every database refuses it: its code is that of a table that takes nothing.
+func TestWhatSQLitesFunctionsCannotTakeIsRefused(t *testing.T) {
+	t.Parallel()
+	e := entity(t, "doc", schema.Int, schema.Field{Name: "body", Type: schema.Text}, schema.Field{Name: "n", Type: schema.Int})
+	b := open(t, testkit.SQLite(t), []*schema.Entity{e})
+	b.exec(`CREATE TABLE docs (id integer PRIMARY KEY, body text, title text AS (json_extract(body, '$.title')) STORED,
+		n integer CHECK (abs(n) > 0))`)
+	b.exec("CREATE INDEX docs_tag ON docs (json_extract(body, '$.tag'))")
+	_, err := b.Migrate(t.Context(), false)
+	require.NoError(t, err)
+	b.flush(e, put("1", `"{}"`, "1"), put("2", `"{}"`, "1"))
+	flushed := b.flush(e, put("1", `"no JSON"`, "1"), put("2", `"{\"title\": 1}"`, "2"), put("3", `"{"`, "1"),
+		put("4", `"{}"`, "-9223372036854775808"), put("5", `"{}"`, "5"))
+	require.ElementsMatch(t, []string{"1", "3", "4"}, refusedIDs(flushed))
+	for _, refused := range flushed.Refused {
+		require.Equal(t, schema.KindType, refused.Refusal.Kind)
+		require.False(t, refused.OfTable)
+	}
 }

@@ -25,6 +25,9 @@ func (*mysql) Missing(err error) bool {
 	return number == 1146 || number == 1054
 }
 
+// Incomparable: all types have equality.
+func (*mysql) Incomparable(error) bool { return false }
+
 // Denied: to the table (1142) or a column (1143).
 func (*mysql) Denied(err error) bool {
 	number, _ := mysqlError(err)
@@ -94,6 +97,9 @@ func (*mysql) Classify(err error) (schema.Refusal, bool) {
 		return schema.Refusal{}, false
 	}
 	kind, ok := mysqlKind(e.Number, string(e.SQLState[:]))
+	if lacksCharacters(e) {
+		kind, ok = schema.KindType, true
+	}
 	if !ok {
 		return schema.Refusal{}, false
 	}
@@ -112,8 +118,21 @@ var mysqlKinds = map[uint16]schema.Kind{
 	1153: schema.KindRange, 1467: schema.KindRange,
 	1301: schema.KindRange, 1441: schema.KindRange,
 	1366: schema.KindType, 1292: schema.KindType, 1265: schema.KindType, 1411: schema.KindType, 1300: schema.KindType,
+	1642: schema.KindPoison, 1643: schema.KindPoison, 1644: schema.KindPoison, // SIGNAL, with a state of any class
 	1525: schema.KindType, // MySQL: a text that is compared with a date is none
 	3140: schema.KindType, 3156: schema.KindType, 3903: schema.KindType, 4038: schema.KindType, 1977: schema.KindType,
+}
+
+// lacksCharacters reports whether a text was compared with a column whose character set lacks one of its characters, as
+// utf8mb3 lacks those beyond the first 65,536: no row has it. The words are those of collations, and never translated.
+func lacksCharacters(e *drv.MySQLError) bool {
+	switch e.Number {
+	case 1267, 1270: // two collations or three, one of them of a text that was sent
+		return strings.Contains(e.Message, ",COERCIBLE)")
+	case 1271: // more of them
+		return strings.Contains(e.Message, "'in'")
+	}
+	return false
 }
 
 // mysqlKind goes by the number, then by the class of the state: data, constraints and what a

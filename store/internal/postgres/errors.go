@@ -24,6 +24,12 @@ func (*postgres) Missing(err error) bool {
 	return slices.Contains([]string{"42P01", "42703", "3F000"}, pgCode(err))
 }
 
+// Incomparable is a type without an operator (42883), as json, xml and point, or a composite one, of which a parameter
+// has no type of its own (0A000).
+func (*postgres) Incomparable(err error) bool {
+	return slices.Contains([]string{"42883", "0A000"}, pgCode(err))
+}
+
 // Denied leaves out the rows that a policy does not let in, which are refused.
 func (*postgres) Denied(err error) bool {
 	var e *pgconn.PgError
@@ -58,10 +64,11 @@ func (d *postgres) Blocked(err error) bool { return pgCode(err) == "55P03" || d.
 // connection.
 func (*postgres) Suspect(err error) bool {
 	code := pgCode(err)
-	switch code {
-	case "", "42501":
+	var e *pgconn.PgError
+	switch {
+	case code == "", code == "42501", errors.As(err, &e) && ofValue(e):
 		return false
-	case "57014":
+	case code == "57014":
 		return true
 	}
 	return slices.Contains([]string{"0A", "40", "42", "XX"}, code[:2])
@@ -72,7 +79,7 @@ func (*postgres) Suspect(err error) bool {
 func (*postgres) OfTable(err error) bool {
 	code := pgCode(err)
 	var e *pgconn.PgError
-	if errors.As(err, &e) && hiddenByPolicy(e) {
+	if errors.As(err, &e) && (hiddenByPolicy(e) || ofValue(e)) {
 		return false
 	}
 	return code != "" && code != "55P03" && slices.Contains([]string{"0A", "42", "55"}, code[:2])
@@ -94,8 +101,10 @@ func (*postgres) Classify(err error) (schema.Refusal, bool) {
 	switch {
 	case hiddenByPolicy(e):
 		kind, ok = schema.KindCheck, true
-	case ofValue(e):
+	case !ok && ofValue(e):
 		kind, ok = schema.KindType, true
+	case !ok && raised(e):
+		kind, ok = schema.KindPoison, true
 	}
 	if !ok {
 		return schema.Refusal{}, false
@@ -128,8 +137,20 @@ func hiddenByPolicy(e *pgconn.PgError) bool {
 // 3F000). Such an error has a position if it is of our statement, and another context than a parameter if it is of a
 // function.
 func ofValue(e *pgconn.PgError) bool {
-	return slices.Contains([]string{"42601", "42602", "42P01", "3F000"}, e.Code) &&
-		e.Position == 0 && e.InternalPosition == 0 && (e.Where == "" || ofParameter.MatchString(e.Where))
+	switch {
+	case len(e.Code) != 5 || e.Position != 0 || e.InternalPosition != 0:
+		return false
+	case ofParameter.MatchString(e.Where): // hstore has XX000, that of an error within the server
+		return !slices.Contains([]string{"0A", "53", "57", "58"}, e.Code[:2])
+	}
+	return e.Where == "" && slices.Contains([]string{"42601", "42602", "42P01", "3F000"}, e.Code)
+}
+
+// raised reports whether a trigger or function has raised an error with a code of its author's, such as 45000 or ZZ001.
+// Codes by which the server tells of its own troubles are taken for such.
+func raised(e *pgconn.PgError) bool {
+	return e.Routine == "exec_stmt_raise" && len(e.Code) == 5 &&
+		!slices.Contains([]string{"08", "0A", "25", "40", "42", "53", "55", "57", "58", "XX"}, e.Code[:2])
 }
 
 // ofParameter matches the context of a parameter that could not be read, in any language.

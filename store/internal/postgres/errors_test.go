@@ -38,9 +38,27 @@ func TestAValueIsNoStatement(t *testing.T) {
 			require.Equal(t, ofValue, refused, where)
 			if refused {
 				require.Equal(t, schema.KindType, r.Kind)
+				require.False(t, d.OfTable(&pgconn.PgError{Code: code, Where: where}), "no record of the table fails alike")
+				require.False(t, d.Suspect(&pgconn.PgError{Code: code, Where: where}))
 			}
 			_, refused = d.Classify(&pgconn.PgError{Code: code, Where: where, Position: 13})
 			require.False(t, refused)
 		}
 	}
+}
+
+// A type of an extension may call what it cannot read an error within the server.
+func TestAValueThatATypeCannotReadIsRefused(t *testing.T) {
+	t.Parallel()
+	d := &postgres{}
+	for code, want := range map[string]schema.Kind{
+		"XX000": schema.KindType, "23514": schema.KindCheck, "22001": schema.KindRange, "57014": "", "53200": "",
+		"0A000": "",
+	} {
+		r, refused := d.Classify(&pgconn.PgError{Code: code, Where: "unnamed portal parameter $3 = '...'"})
+		require.Equal(t, want != "", refused, code)
+		require.Equal(t, want, r.Kind)
+	}
+	_, refused := d.Classify(&pgconn.PgError{Code: "XX000"})
+	require.False(t, refused)
 }

@@ -336,7 +336,7 @@ func (*sqlite) Classify(err error) (schema.Refusal, bool) {
 	return fault.Refusal(kind, constraint, column, e.Message), true
 }
 
-// sqliteKind goes by the result codes alone: https://www.sqlite.org/rescode.html
+// sqliteKind goes by the result codes, but for sqliteData: https://www.sqlite.org/rescode.html
 func sqliteKind(e kit.SQLiteCode) (schema.Kind, bool) {
 	switch e.Extended {
 	case sqliteUnique, sqlitePrimaryKey, sqliteRowID:
@@ -350,6 +350,9 @@ func sqliteKind(e kit.SQLiteCode) (schema.Kind, bool) {
 	case sqliteDatatype:
 		return schema.KindType, true
 	}
+	if e.Code == sqliteError && slices.Contains(sqliteData, e.Message) {
+		return schema.KindType, true
+	}
 	switch e.Code {
 	case sqliteConstrained: // a trigger's RAISE, a virtual table, a function
 		return schema.KindPoison, true
@@ -360,6 +363,11 @@ func sqliteKind(e kit.SQLiteCode) (schema.Kind, bool) {
 	}
 	return "", false
 }
+
+// sqliteData are the messages of SQLite's own functions about a value that they cannot take, as where a generated
+// column, a CHECK or the index on an expression is of one. Their code is that of a statement that is wrong.
+var sqliteData = []string{"malformed JSON", "JSON cannot hold BLOB values", "integer overflow",
+	"LIKE or GLOB pattern too complex", "json_object() labels must be TEXT"}
 
 // Result codes of SQLite: https://www.sqlite.org/rescode.html
 const (
