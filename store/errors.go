@@ -69,9 +69,7 @@ func (s *Store) rowsNow(ctx context.Context, t *table) rowReader {
 	return func(ids []string) ([]schema.Row, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 		defer cancel()
-		return s.db.Fitting(ids, func(ids []string) ([]schema.Row, error) {
-			return s.db.Load(s.db.Read(ctx), t.Table, ids)
-		})
+		return s.db.Fitting(t.Table, ids, s.loads(ctx, t))
 	}
 }
 

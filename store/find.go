@@ -10,6 +10,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store/internal/database"
 	"github.com/afterwrite/afterwrite/store/internal/kit"
 )
 
@@ -26,11 +27,7 @@ func (s *Store) Load(ctx context.Context, e *schema.Entity, ids []string) (map[s
 	defer s.db.Metrics.Time("load")()
 	found := make(map[string]schema.Values, len(ids))
 	for some := range slices.Chunk(ids, t.IDs) {
-		rows, err := s.db.Fitting(some, func(ids []string) ([]schema.Row, error) {
-			return s.db.Afresh(s.db.Read(ctx), func(db *gorm.DB) ([]schema.Row, error) {
-				return s.db.Load(db, t.Table, ids)
-			})
-		})
+		rows, err := s.db.Fitting(t.Table, some, s.loads(ctx, t))
 		if err != nil {
 			return nil, fmt.Errorf("load %d records of %s: %w", len(ids), e.Name, err)
 		}
@@ -41,6 +38,15 @@ func (s *Store) Load(ctx context.Context, e *schema.Entity, ids []string) (map[s
 		}
 	}
 	return found, nil
+}
+
+// loads reads a part of the committed rows of ids.
+func (s *Store) loads(ctx context.Context, t *table) func(ids []string, p database.Part) ([]schema.Row, error) {
+	return func(ids []string, p database.Part) ([]schema.Row, error) {
+		return s.db.Afresh(s.db.Read(ctx), func(db *gorm.DB) ([]schema.Row, error) {
+			return s.db.Load(db, t.Table, ids, p)
+		})
+	}
 }
 
 // Query selects the rows of a list.
@@ -59,15 +65,20 @@ func (s *Store) List(ctx context.Context, e *schema.Entity, q Query) ([]schema.R
 		return nil, err
 	}
 	defer s.db.Metrics.Time("list")()
-	rows, err := s.db.Afresh(s.db.Read(ctx), func(db *gorm.DB) ([]schema.Row, error) {
-		query, err := s.listQuery(db, t, q)
-		if err != nil {
-			return nil, err
-		}
-		return s.db.Find(t.Table, query)
-	})
-	if s.db.Unfit(err) {
-		return nil, nil // no row has a value that its column cannot hold
+	texts := false
+	find := func(p database.Part) ([]schema.Row, error) {
+		return s.db.Afresh(s.db.Read(ctx), func(db *gorm.DB) ([]schema.Row, error) {
+			query, err := s.listQuery(db, t, q, texts)
+			if err != nil {
+				return nil, err
+			}
+			return s.db.Find(t.Table, query, p)
+		})
+	}
+	rows, err := s.db.Listed(t.Table, find, s.loads(ctx, t))
+	if s.db.Dialect.Incomparable(err) && len(q.Equal) > 0 {
+		texts = true
+		rows, err = s.db.Listed(t.Table, find, s.loads(ctx, t))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", e.Name, err)
@@ -75,7 +86,8 @@ func (s *Store) List(ctx context.Context, e *schema.Entity, q Query) ([]schema.R
 	return rows, nil
 }
 
-func (s *Store) listQuery(db *gorm.DB, t *table, q Query) (*gorm.DB, error) {
+// listQuery compares texts alone where a filter's column has a type without equality.
+func (s *Store) listQuery(db *gorm.DB, t *table, q Query, texts bool) (*gorm.DB, error) {
 	query := t.Scope(db).Order(strings.Join(t.KeyAt(), ", ")).Limit(kit.Rows(q.Limit))
 	switch {
 	case t.Composite(): // a part can be empty, but no page ends behind one that is null
@@ -102,6 +114,9 @@ func (s *Store) listQuery(db *gorm.DB, t *table, q Query) (*gorm.DB, error) {
 			return nil, schema.Invalid(c.Field.Name, "%v", err)
 		}
 		equal := s.db.Dialect.Equal(t.Of(i), c.Field.Type)
+		if texts && (c.Field.Type == schema.String || c.Field.Type == schema.Text) {
+			equal = s.db.Dialect.Shows(t.Of(i), c.Field.Type) + " = ?"
+		}
 		if t.Place[i] < t.Keys { // it tells all texts apart, and its index is of use
 			equal = t.Of(i) + " = ?"
 		}

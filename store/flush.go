@@ -159,7 +159,7 @@ func (s *Store) readable(ctx context.Context, e *schema.Entity) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.db.Find(t.Table, t.Scope(s.db.Read(ctx)).Limit(1))
+	_, err = s.db.Find(t.Table, t.Scope(s.db.Read(ctx)), database.Part{None: true})
 	return err
 }
 

@@ -1,7 +1,10 @@
 package store_test
 
 import (
+	"crypto/rand"
 	"fmt"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -210,5 +213,135 @@ func TestAPatchIsNotRefusedForAnotherProgramsValue(t *testing.T) {
 			require.Equal(t, "2", b.text("SELECT n FROM prices"))
 			require.Len(t, b.flush(e, put("a", `"9007199254740993.00"`, "3")).Refused, 1, "what is written is guarded")
 		})
+	}
+}
+
+// A row that the database itself cannot read, as where a generated column fails on what a program
+// wrote beside it, harms its own column only, and no flush of its neighbours.
+func TestRowThatCannotBeReadHarmsItselfOnly(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		e := entity(t, "doc", schema.Int, schema.Field{Name: "body", Type: schema.Text},
+			schema.Field{Name: "title", Type: schema.Text, FromDatabase: true})
+		title := "" // is added behind the rows
+		b := open(t, url, []*schema.Entity{e})
+		switch {
+		case b.Dialect() == "sqlite":
+			b.exec("CREATE TABLE docs (id integer PRIMARY KEY, body text)")
+			title = "ALTER TABLE docs ADD title text AS (json_extract(body, '$.title')) VIRTUAL"
+		case testkit.OnMySQL(url):
+			b.exec("CREATE TABLE docs (id bigint PRIMARY KEY, body longtext)")
+			title = "ALTER TABLE docs ADD title longtext AS (json_unquote(json_extract(body, '$.title'))) VIRTUAL"
+		case b.Dialect() == "mysql":
+			t.Skip("a function of MariaDB fails on no row that it reads")
+		default: // a byte without a character in the database's encoding
+			name := strings.ToLower("w" + rand.Text())
+			b.exec("CREATE DATABASE " + name + " TEMPLATE template0 ENCODING 'WIN1252' LC_COLLATE 'C' LC_CTYPE 'C'")
+			whole := b
+			t.Cleanup(func() { whole.exec("DROP DATABASE " + name + " WITH (FORCE)") })
+			b = open(t, regexp.MustCompile(`/t_\w+`).ReplaceAllString(url, "/"+name), []*schema.Entity{e})
+			b.exec(`CREATE TABLE docs (id bigint PRIMARY KEY, body text, title text)`)
+			b.exec(`CREATE FUNCTION title() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+				NEW.title := CASE WHEN NEW.body LIKE '{%' THEN NEW.body::json ->> 'title' ELSE chr(129) END; RETURN NEW; END $$`)
+			b.exec("CREATE TRIGGER title BEFORE INSERT OR UPDATE ON docs FOR EACH ROW EXECUTE FUNCTION title()")
+		}
+		for id, body := range []string{"bad", `{"title": "one"}`, "bad", `{"title": "three"}`} {
+			b.exec(fmt.Sprintf("INSERT INTO docs (id, body) VALUES (%d, '%s')", id, body))
+		}
+		if title != "" {
+			b.exec(title)
+		}
+		_, err := b.Migrate(t.Context(), false)
+		require.NoError(t, err)
+		named := func(rows map[string]schema.Values) map[string]string {
+			found := map[string]string{}
+			for id, row := range rows {
+				found[id] = row[1]
+				if foreign := problem.Foreign(e, id, row); foreign != nil {
+					found[id] = foreign.Column
+				}
+			}
+			return found
+		}
+		want := map[string]string{"0": "title", "1": `"one"`, "2": "title", "3": `"three"`}
+		require.Equal(t, want, named(b.load(e, "0", "1", "2", "3", "4")))
+		page := func(q store.Query) map[string]schema.Values {
+			rows, err := b.List(t.Context(), e, q)
+			require.NoError(t, err)
+			values := map[string]schema.Values{}
+			for _, row := range rows {
+				values[row.ID] = row.Values
+			}
+			return values
+		}
+		require.Equal(t, want, named(page(listAll)))
+		require.Len(t, page(store.Query{Limit: 2, After: "0"}), 2)
+
+		body := func(id, text string) schema.Change {
+			c := put(id, `"`+text+`"`, schema.Undecided)
+			c.Only = []int{0}
+			return c
+		}
+		require.Empty(t, b.flush(e, body("3", "{}"), put("5", `"{\"title\": \"five\"}"`, schema.Undecided)).Refused)
+		want["3"], want["5"] = "null", `"five"`
+		if !testkit.OnMySQL(url) { // it refuses every UPDATE of such a row
+			require.Empty(t, b.flush(e, body("2", `{\"title\": \"mended\"}`)).Refused)
+			want["2"] = `"mended"`
+		}
+		isolated, err := b.Isolate(t.Context(), e, 0, batch(body("1", "{}")))
+		require.NoError(t, err)
+		require.Empty(t, isolated.Refused)
+		want["1"] = "null"
+		require.Equal(t, want, named(b.load(e, "0", "1", "2", "3", "5")))
+		require.Empty(t, b.flush(e, del("0")).Refused)
+		require.NotContains(t, b.load(e, "0"), "0")
+	})
+}
+
+// A filter on a column whose type has no equality, as json, xml and point, compares its texts.
+func TestFiltersOfTypesWithoutEquality(t *testing.T) {
+	t.Parallel()
+	texts := map[string]string{"data": `{"a": 1}`, "page": "<a/>", "place": "(1,2)", "pair": "(1,x)"}
+	e := entity(t, "thing", schema.Int, schema.Field{Name: "data", Type: schema.Text},
+		schema.Field{Name: "page", Type: schema.Text}, schema.Field{Name: "place", Type: schema.Text},
+		schema.Field{Name: "pair", Type: schema.String}, schema.Field{Name: "at", Type: schema.Time})
+	b := open(t, testkit.Postgres(t).Database(t), []*schema.Entity{e})
+	b.exec("CREATE TYPE pair AS (n int, page xml)")
+	b.exec("CREATE TABLE things (id bigint PRIMARY KEY, data json, page xml, place point, pair pair, at timestamptz)")
+	b.exec(`INSERT INTO things VALUES (1, '{"a": 1}', '<a/>', '(1,2)', '(1,x)', '2026-01-31T00:00:00Z'), (2, '{}', '<b/>', '(1,1)', NULL, now())`)
+	_, err := b.Migrate(t.Context(), false)
+	require.NoError(t, err)
+	for i, f := range e.Fields[:4] {
+		for _, at := range []string{"2026-01-31T00:00:00Z", "2026-01-30T00:00:00Z"} {
+			equal := map[int]string{i: quoted(texts[f.Name]), 4: quoted(at)}
+			rows, err := b.List(t.Context(), e, store.Query{Equal: equal})
+			require.NoError(t, err, f.Name)
+			require.Len(t, rows, map[bool]int{true: 1}[strings.HasPrefix(at, "2026-01-31")], f.Name)
+		}
+	}
+}
+
+// An id, a part of a list or a filter with a character that the column's character set lacks is in no row, and harms
+// no other id.
+func TestIDsThatACharacterSetLacks(t *testing.T) {
+	t.Parallel()
+	for set, lacks := range map[string]string{"utf8mb3": "😀", "latin1": "日"} {
+		e := entity(t, "word", schema.String, schema.Field{Name: "n", Type: schema.Int},
+			schema.Field{Name: "label", Type: schema.Text})
+		b := open(t, testkit.MariaDB(t).Database(t), []*schema.Entity{e})
+		b.exec(fmt.Sprintf(`CREATE TABLE words (id varchar(20) COLLATE %s_nopad_bin PRIMARY KEY, n bigint, label text) CHARACTER SET %[1]s`, set))
+		b.exec("INSERT INTO words VALUES ('a', 1, '?'), ('?', 2, 'b'), ('é', 3, 'c')")
+		_, err := b.Migrate(t.Context(), false)
+		require.NoError(t, err)
+		require.Len(t, b.load(e, "a", lacks, "?", "a"+lacks, "é"), 3, set)
+		require.Empty(t, b.load(e, lacks), set)
+		for label, n := range map[string]int{lacks: 0, "?": 1} {
+			rows, err := b.List(t.Context(), e, store.Query{Equal: map[int]string{1: quoted(label)}})
+			require.NoError(t, err)
+			require.Len(t, rows, n, set)
+		}
+		flushed := b.flush(e, del(lacks), del("a"), put("b", "4", `"x"`), put(lacks+"b", "5", `"x"`))
+		require.Equal(t, []string{lacks + "b"}, refusedIDs(flushed), set)
+		require.Equal(t, schema.KindType, flushed.Refused[0].Refusal.Kind)
+		require.Len(t, b.load(e, "a", "b", "?", "é"), 3, set)
 	}
 }

@@ -63,6 +63,8 @@ type Dialect interface {
 		n int) ([]int64, error)
 	// Equal is the condition that a column has exactly a value, which is each of its parameters.
 	Equal(column string, t schema.FieldType) string
+	// Incomparable reports whether a column's type has no equality. Then its texts are compared.
+	Incomparable(err error) bool
 
 	// Classify tells whether err is the database's refusal of what the statement
 	// carries, by the driver's codes alone; else the database is unavailable.
@@ -165,6 +167,7 @@ func (Common) Reaching() string                                 { return Reachin
 func (Common) Limits(*schema.Entity) []string                   { return nil }
 func (Common) Spell(typ string) string                          { return typ }
 func (Common) OneKey() bool                                     { return false }
+func (Common) Incomparable(error) bool                          { return false }
 func (Common) Timed(time.Duration) string                       { return "" }
 func (Common) Nests() bool                                      { return true }
 func (Common) SingleStatements() bool                           { return false }

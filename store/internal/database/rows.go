@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -14,22 +15,113 @@ import (
 	"github.com/afterwrite/afterwrite/store/internal/mapping"
 )
 
+// Part is what a query reads of the rows that it finds. The zero Part is all of their columns.
+type Part struct {
+	Columns []string // as [mapping.Table.Shown] has them; nil: all
+	None    bool     // no row: it fails for what the statement is alone
+}
+
 // Fitting reads the rows of those of the ids that their column can hold: there are no
-// others. Where the database refuses a query for one such id, its halves are read.
-func (s *Database) Fitting(ids []string, load func(ids []string) ([]schema.Row, error)) ([]schema.Row, error) {
-	rows, err := load(ids)
-	if !s.Unfit(err) {
+// others. Where the database refuses a query for one such id, or cannot read one of the rows,
+// its halves are read.
+func (s *Database) Fitting(t *mapping.Table, ids []string, load func(ids []string, p Part) ([]schema.Row, error)) (
+	[]schema.Row, error) {
+	rows, err := load(ids, Part{})
+	if err == nil || !s.ofData(err) {
 		return rows, err
 	}
-	if len(ids) == 1 {
+	_, none := load(ids, Part{None: true})
+	switch {
+	case none != nil && !s.Unfit(none): // of the statement, or of the database
+		return nil, err
+	case len(ids) > 1:
+		first, err := s.Fitting(t, ids[:len(ids)/2], load)
+		if err != nil {
+			return nil, err
+		}
+		second, err := s.Fitting(t, ids[len(ids)/2:], load)
+		return append(first, second...), err
+	case none != nil: // its column cannot hold the id
 		return nil, nil
 	}
-	first, err := s.Fitting(ids[:len(ids)/2], load)
-	if err != nil {
+	return s.apart(t, ids, load)
+}
+
+// apart reads a row of which the database cannot read some columns, as where a generated one fails on what another
+// program has written. Those are foreign.
+func (s *Database) apart(t *mapping.Table, id []string, load func(ids []string, p Part) ([]schema.Row, error)) (
+	[]schema.Row, error) {
+	columns, failed := slices.Clone(t.Shown[:t.Keys]), map[int]error{}
+	for i, place := range t.Place {
+		if place < t.Keys {
+			continue
+		}
+		_, err := load(id, Part{Columns: append(slices.Clone(t.Shown[:t.Keys]), t.Shown[place])})
+		switch {
+		case err == nil:
+			columns = append(columns, t.Shown[place])
+		case s.ofData(err):
+			failed[i] = err
+		default:
+			return nil, err
+		}
+	}
+	rows, err := load(id, Part{Columns: columns})
+	if err != nil && s.ofData(err) { // as of a policy of row-level security that fails
+		row := schema.Row{ID: id[0], Exists: true, Values: make(schema.Values, len(t.Place))}
+		for i := range row.Values {
+			row.Values[i] = schema.ForeignValue(t.Unreadable(err))
+		}
+		return []schema.Row{row}, nil
+	}
+	for _, row := range rows {
+		for i, err := range failed {
+			row.Values[i] = schema.ForeignValue(t.Unreadable(err))
+		}
+	}
+	return rows, err
+}
+
+// Listed reads a page of rows. Where the database cannot read one of them, it reads their keys, and the rows by those.
+// A query for a value that a column cannot hold finds none.
+func (s *Database) Listed(t *mapping.Table, find func(p Part) ([]schema.Row, error),
+	load func(ids []string, p Part) ([]schema.Row, error)) ([]schema.Row, error) {
+	rows, err := find(Part{})
+	if err == nil || !s.ofData(err) {
+		return rows, err
+	}
+	if _, none := find(Part{None: true}); s.Unfit(none) {
+		return nil, nil
+	} else if none != nil {
 		return nil, err
 	}
-	second, err := s.Fitting(ids[len(ids)/2:], load)
-	return append(first, second...), err
+	if rows, err = find(Part{Columns: t.Shown[:t.Keys]}); err != nil {
+		return nil, err
+	}
+	for n, row := range rows {
+		if row.Foreign != "" {
+			continue
+		}
+		found, err := s.Fitting(t, []string{row.ID}, load)
+		if err != nil {
+			return nil, err
+		}
+		if len(found) == 1 {
+			rows[n] = found[0]
+		} else { // it is gone meanwhile
+			rows[n].Exists = false
+		}
+	}
+	return slices.DeleteFunc(rows, func(row schema.Row) bool { return !row.Exists }), nil
+}
+
+// ofData reports whether an error may be of a value or a row, and not of the statement or the database.
+func (s *Database) ofData(err error) bool {
+	d := s.Dialect
+	if _, ok := d.Classify(err); ok {
+		return true
+	}
+	return d.Suspect(err) && !s.late(err) && !d.Away(err) && !d.Conflict(err) && !d.Missing(err) && !d.Denied(err)
 }
 
 // Unfit reports whether a query failed for a value that a column cannot hold, such as a
@@ -50,21 +142,29 @@ func (s *Database) Afresh(db *gorm.DB, find func(db *gorm.DB) ([]schema.Row, err
 	return rows, err
 }
 
-func (s *Database) Load(db *gorm.DB, t *mapping.Table, ids []string) ([]schema.Row, error) {
+// Load reads a part of the rows of ids.
+func (s *Database) Load(db *gorm.DB, t *mapping.Table, ids []string, p Part) ([]schema.Row, error) {
 	keys, err := t.KeysOf(ids)
 	if err != nil {
 		return nil, err
 	}
-	return s.Find(t, t.Scope(db).Where(t.Among(len(ids)), keys...))
+	return s.Find(t, t.Scope(db).Where(t.Among(len(ids)), keys...), p)
 }
 
-// Find runs a query on the entity's table and reads its rows.
-func (s *Database) Find(t *mapping.Table, query *gorm.DB) ([]schema.Row, error) {
+// Find runs a query on the entity's table and reads a part of its rows.
+func (s *Database) Find(t *mapping.Table, query *gorm.DB, p Part) ([]schema.Row, error) {
 	if err := s.Foldable(query.Statement.Context, t); err != nil {
 		return nil, err
 	}
+	if p.None {
+		query = query.Where("1 = 0")
+	}
+	columns := p.Columns
+	if columns == nil {
+		columns = t.Shown
+	}
 	seen := t.Seen()
-	if err := query.Select(t.Shown).Find(seen.Interface()).Error; err != nil {
+	if err := query.Select(columns).Find(seen.Interface()).Error; err != nil {
 		if denied := s.Dialect.Denied(err); denied || s.Dialect.Missing(err) {
 			err = &schema.SchemaError{Entity: t.Entity.Name, Table: t.Name, Denied: denied, Err: err}
 		}

@@ -278,10 +278,10 @@ func (t *Transaction) Look(query func() error) (failed, ended error) {
 
 // Load reads the rows of ids, as [Store.Load] does, within the transaction.
 func (t *Transaction) Load(of *mapping.Table, ids []string) ([]schema.Row, error) {
-	return t.Database.Fitting(ids, func(ids []string) ([]schema.Row, error) {
+	return t.Database.Fitting(of, ids, func(ids []string, p Part) ([]schema.Row, error) {
 		return t.Database.Afresh(t.DB, func(db *gorm.DB) (rows []schema.Row, err error) {
 			failed, ended := t.Look(func() error {
-				rows, err = t.Database.Load(db, of, ids)
+				rows, err = t.Database.Load(db, of, ids, p)
 				return err
 			})
 			if ended != nil {

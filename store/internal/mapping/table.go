@@ -296,6 +296,14 @@ func (t *Table) row(row reflect.Value) schema.Row {
 	return r
 }
 
+// Unreadable says why a value is foreign that the database cannot read. What it says may quote the row.
+func (t *Table) Unreadable(err error) string {
+	if slices.ContainsFunc(t.Entity.Fields, func(f schema.Field) bool { return f.Redact }) {
+		return "cannot be read"
+	}
+	return "cannot be read: " + strings.ToValidUTF8(err.Error(), "\uFFFD")
+}
+
 // foreign says why a value is foreign, and what it is unless its field is redacted.
 func (t *Table) foreign(c *Column, at reflect.Value, err error) string {
 	const most = 64 // bytes of the value
