@@ -20,7 +20,7 @@ import (
 // session that another program gets.
 func TestPgBouncer(t *testing.T) {
 	t.Parallel()
-	const ignored = "ignore_startup_parameters = extra_float_digits,lock_timeout,statement_timeout,idle_in_transaction_session_timeout"
+	const ignored = "ignore_startup_parameters = extra_float_digits,lock_timeout,statement_timeout,idle_in_transaction_session_timeout,quote_all_identifiers"
 	for name, with := range map[string]struct{ settings, query string }{
 		"refuses": {"", ""},
 		"ignores": {ignored, ""},

@@ -245,3 +245,17 @@ func TestUnloggedTablesAreNamed(t *testing.T) {
 		b.exec("ALTER TABLE things SET LOGGED")
 	}
 }
+
+// A setting of the server by which it quotes the names of types changes no verdict.
+func TestTypesAreKnownQuotedToo(t *testing.T) {
+	t.Parallel()
+	e := entity(t, "doc", schema.String, schema.Field{Name: "body", Type: schema.JSON},
+		schema.Field{Name: "data", Type: schema.Bytes})
+	b := open(t, testkit.Postgres(t).Database(t), []*schema.Entity{e})
+	b.exec(`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET quote_all_identifiers = on', current_database()); END $$`)
+	b.exec("CREATE TABLE docs (id text PRIMARY KEY, body json, data bytea)")
+	_, err := b.Migrate(t.Context(), false)
+	require.NoError(t, err)
+	b.flush(e, put("a", "{}", `"AA=="`))
+	require.Len(t, b.load(e, "a"), 1)
+}

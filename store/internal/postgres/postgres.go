@@ -113,6 +113,7 @@ func toldOf(cfg database.Settings) map[string]string {
 		"idle_in_transaction_session_timeout": database.Milliseconds(cfg.IdleInTransaction),
 		"extra_float_digits":                  "3",   // exact floats on servers before 12
 		"TimeZone":                            "UTC", // what a column without a zone means
+		"quote_all_identifiers":               "off", // how the catalog spells types
 	}
 }
 
