@@ -300,6 +300,44 @@ func TestMySQLKeysByCollation(t *testing.T) {
 	require.Len(t, b.load(e, "a", "A", "d"), 3)
 }
 
+// No setting of the server's cuts off what is read, leaves transactions open or checks out.
+func TestMySQLSettingsOfTheServer(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func() *testkit.MySQLServer{
+		"mariadb": func() *testkit.MySQLServer { return testkit.DedicatedMariaDB(t, false) },
+		"mysql":   func() *testkit.MySQLServer { return testkit.DedicatedMySQL(t, false) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := start().Database(t)
+			e := entity(t, "thing", schema.Int, schema.Field{Name: "n", Type: schema.Int},
+				schema.Field{Name: "m", Type: schema.Int}, schema.Field{Name: "k", Type: schema.Int})
+			db := testkit.SQL(t, url)
+			_, err := db.Exec("CREATE TABLE things (id bigint PRIMARY KEY, n bigint CHECK (n < 50), m bigint, k bigint)")
+			require.NoError(t, err)
+			settings := []string{"autocommit = 0", "sql_select_limit = 1", "completion_type = 2", "sql_safe_updates = 1",
+				"sql_big_selects = 0", "max_join_size = 1", "check_constraint_checks = 0"}
+			if name == "mysql" {
+				settings = settings[:len(settings)-1]
+			}
+			for _, setting := range settings {
+				_, err := db.Exec("SET GLOBAL " + setting)
+				require.NoError(t, err, setting)
+			}
+			b := setup(t, url, []*schema.Entity{e})
+			flushed := b.flush(e, put("1", "1", "2", "3"), put("2", "60", "2", "3"), put("3", "3", "2", "3"))
+			require.Equal(t, []string{"2"}, refusedIDs(flushed))
+			require.Len(t, b.load(e, "1", "2", "3"), 2)
+			alter := testkit.SQL(t, url) // no read of ours has a transaction open, for which it would wait
+			_, err = alter.Exec("SET lock_wait_timeout = 5")
+			require.NoError(t, err)
+			_, err = alter.Exec("ALTER TABLE things ADD z bigint")
+			require.NoError(t, err)
+			require.Empty(t, b.flush(e, put("4", "1", "2", "3"), del("1")).Refused)
+			require.Len(t, b.load(e, "1", "3", "4"), 2)
+		})
+	}
+}
+
 // TestMySQLReadOnly: a server that becomes read-only, as at a failover, blames no record.
 func TestMySQLReadOnly(t *testing.T) {
 	t.Parallel()

@@ -185,12 +185,14 @@ func (d *mysql) variables(s *server) [][2]string {
 	}
 	variables := [][2]string{
 		{isolation, "'READ-COMMITTED'"}, {"sql_mode", "'" + mysqlMode + "'"}, {"time_zone", "'+00:00'"}, {"default_storage_engine", "InnoDB"},
-		{"foreign_key_checks", "1"}, {"unique_checks", "1"},
+		{"foreign_key_checks", "1"}, {"unique_checks", "1"}, {"autocommit", "1"}, {"completion_type", "0"},
+		{"sql_select_limit", "18446744073709551615"}, {"sql_big_selects", "1"}, {"sql_safe_updates", "0"},
 		{"innodb_lock_wait_timeout", seconds(d.cfg.LockTimeout)}, {"lock_wait_timeout", seconds(d.cfg.LockTimeout)},
 	}
 	if s.maria {
 		variables = append(variables, [2]string{"max_statement_time", fraction(d.cfg.StatementTimeout)},
-			[2]string{"idle_transaction_timeout", seconds(d.cfg.IdleInTransaction)})
+			[2]string{"idle_transaction_timeout", seconds(d.cfg.IdleInTransaction)},
+			[2]string{"check_constraint_checks", "1"})
 	} else {
 		variables = append(variables, [2]string{"max_execution_time", database.Milliseconds(d.cfg.StatementTimeout)})
 	}

@@ -147,7 +147,7 @@ func (d *mysql) borrow(ctx context.Context, l *loan) error {
 			return err
 		}
 	}
-	variables := append(d.variables(s), [][2]string{{"autocommit", "1"}, {"character_set_client", "utf8mb4"},
+	variables := append(d.variables(s), [][2]string{{"character_set_client", "utf8mb4"},
 		{"character_set_results", "utf8mb4"}, {"collation_connection", "utf8mb4_bin"}}...)
 	var keeps, sets, restores []string
 	for i, v := range variables {

@@ -44,7 +44,7 @@ var mysqlOwn = []string{"socket", "tls_ca", "tls_cert", "tls_key", "tls_server_n
 var mysqlFixed = []string{
 	"clientFoundRows", "interpolateParams", "parseTime", "loc", "multiStatements", "collation", "charset", "sql_mode",
 	"time_zone", "autocommit", "foreign_key_checks", "unique_checks", "columnsWithAlias", "transaction_isolation",
-	"tx_isolation",
+	"tx_isolation", "sql_select_limit", "completion_type", "check_constraint_checks",
 }
 
 // mysqlConfig makes the driver's configuration of a URL. No error shows the password.
