@@ -180,6 +180,9 @@ func (p *PostgresServer) settings() []string {
 		"listen_addresses=127.0.0.1", "port=" + strconv.Itoa(p.port), "unix_socket_directories=" + p.dir,
 		"max_connections=200", "shared_buffers=64MB", "timezone=UTC", "lc_messages=C",
 		"autovacuum_naptime=10s", "max_wal_size=1GB",
+		// Clients that connect in a shutdown, or beyond the limit, and say nothing keep the server from ending for so
+		// long, a minute by default, which is when process.end kills it and leaves its children behind.
+		"authentication_timeout=20s",
 	}
 	if !p.durable {
 		s = append(s, "fsync=off", "full_page_writes=off")
