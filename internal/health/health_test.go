@@ -190,3 +190,28 @@ func TestNoHeartbeatCanBeWritten(t *testing.T) {
 	}
 	require.Fail(t, "no finding")
 }
+
+// early is a Redis whose clock was read an hour before the last of the other figures.
+type early struct{ slow }
+
+func (*early) Check(context.Context) (inspect.Health, error) {
+	return inspect.Health{Clock: time.Now().Add(-time.Hour)}, nil
+}
+
+// unmigrated are the depths of a database without tables.
+type unmigrated struct{ health.Depths }
+
+func (unmigrated) RedisWritable(context.Context) error { return nil }
+
+func (unmigrated) Outstanding(context.Context) ([]string, error) { return []string{"all"}, nil }
+
+func (unmigrated) Paired(context.Context) error { return nil }
+
+// That a figure took long to read is no difference of clocks.
+func TestSkewIsThatOfTheClockAlone(t *testing.T) {
+	t.Parallel()
+	from := health.Sources{Redis: new(early), Database: new(slow), Depths: unmigrated{}}
+	s := health.Read(t.Context(), from)
+	s.Look(t.Context(), from)
+	require.Zero(t, s.Deep.Skew)
+}

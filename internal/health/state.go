@@ -31,8 +31,6 @@ type State struct {
 	Queues       []queue.Size
 	QueuesErr    error
 	Deep         *Deep // nil where it was not read
-
-	read time.Time // by the clock of this process
 }
 
 // Entity is the statistics of an entity.
@@ -160,7 +158,6 @@ func Read(ctx context.Context, from Sources) State {
 		})
 	}
 	parts.Wait()
-	s.read = time.Now()
 	if !s.Redis.Clock.IsZero() {
 		s.At = s.Redis.Clock
 	}
@@ -172,7 +169,7 @@ func (s *State) Look(ctx context.Context, from Sources) {
 	if from.Depths == nil || s.RedisDown() || s.DatabaseErr != nil {
 		return
 	}
-	d := &Deep{RedisWrites: from.Depths.RedisWritable(ctx)}
+	d := &Deep{RedisWrites: from.Depths.RedisWritable(ctx), Skew: s.Redis.Skew}
 	d.Outstanding, d.Tables = from.Depths.Outstanding(ctx)
 	if d.Tables == nil && len(d.Outstanding) > 0 {
 		if err := from.Depths.Paired(ctx); errors.Is(err, schema.ErrUnpaired) {
@@ -190,9 +187,6 @@ func (s *State) Look(ctx context.Context, from Sources) {
 		case !errors.Is(d.Pairing, schema.ErrUnpaired): // else neither side tells of losses of the other
 			d.LossesErr, d.Pairing = d.Pairing, nil
 		}
-	}
-	if !s.Redis.Clock.IsZero() {
-		d.Skew = s.read.Sub(s.Redis.Clock)
 	}
 	s.Deep = d
 }

@@ -30,7 +30,8 @@ type Health struct {
 	Fragmentation float64
 	Latency       time.Duration // of one PING
 	Clock         time.Time
-	Warnings      []Warning // what an operator should change
+	Skew          time.Duration // of the clock from this process's, at the nearest moment of the read
+	Warnings      []Warning     // what an operator should change
 }
 
 // Warning is a setting of Redis, or a state, that an operator should change.
@@ -90,7 +91,8 @@ func (i *Inspector) Check(ctx context.Context) (Health, error) {
 	if err != nil {
 		return Health{}, rdb.Fault("check", err)
 	}
-	h := Health{Latency: time.Since(start), Clock: clock}
+	end := time.Now()
+	h := Health{Latency: end.Sub(start), Clock: clock, Skew: skew(start, end, clock)}
 	info, err := i.redis.Info(ctx).Result()
 	if err != nil && !rdb.Answered(err) {
 		return h, rdb.Fault("check", err)
@@ -111,6 +113,17 @@ func (i *Inspector) Check(ctx context.Context) (Health, error) {
 			h.Policy)
 	}
 	return h, i.redis.CheckRights(ctx, string(i.prefix), i.prefix.Probe(), i.prefix.Channel("~"))
+}
+
+// skew is how far a clock that was read between two moments is from this process's.
+func skew(start, end, clock time.Time) time.Duration {
+	switch {
+	case clock.Before(start):
+		return start.Sub(clock)
+	case clock.After(end):
+		return end.Sub(clock)
+	}
+	return 0
 }
 
 func parseInfo(info string) map[string]string {
