@@ -31,7 +31,7 @@ func TestEvalSendsAgainOnlyWhatMayBe(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			proxy := testkit.NewProxy(t, server.Addr())
 			b := setup(t, func(_ *schema.Entity, cfg *cache.Config) {
-				cfg.URL, cfg.Timeout, cfg.Retries = proxy.URL(t, server.URL()), 500*time.Millisecond, tt.retries
+				cfg.URL, cfg.Timeout, cfg.Retries = proxy.URL(t, server.URL()), 20*time.Second, tt.retries
 			})
 			key := b.Key("test", name, "n")
 			_, err := b.Eval(t.Context(), tt.script, []string{key}, 1) // loads the source

@@ -1,11 +1,8 @@
 package httpcache_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
-	"runtime/pprof"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -146,28 +143,6 @@ func TestWaitingRequestsSayCollapsed(t *testing.T) {
 	require.EqualValues(t, wait-1, others.Load())
 }
 
-// label runs do in a goroutine that waiting finds by its name.
-func label(all *sync.WaitGroup, name string, do func()) {
-	all.Go(func() { pprof.Do(context.Background(), pprof.Labels("test", name), func(context.Context) { do() }) })
-}
-
-// waiting counts the goroutines of a label that wait for a load.
-func waiting(name string) int {
-	var b strings.Builder
-	_ = pprof.Lookup("goroutine").WriteTo(&b, 1)
-	n := 0
-	for stack := range strings.SplitSeq(b.String(), "\n\n") {
-		count, rest, _ := strings.Cut(strings.TrimSpace(stack), " @")
-		_, frames, _ := strings.Cut(rest, "\n#\t0x")
-		top, _, _ := strings.Cut(frames, "\n")
-		if strings.Contains(rest, fmt.Sprintf("%q", name)) && strings.Contains(top, "flight.(*Group).Do+") {
-			some, _ := strconv.Atoi(count[strings.LastIndex(count, "\n")+1:]) // a head comes before the first
-			n += some
-		}
-	}
-	return n
-}
-
 // TestAnErrorCallsTheHandlerOnceMore for all that waited for the response, unless it is
 // for one caller.
 func TestAnErrorCallsTheHandlerOnceMore(t *testing.T) {
@@ -186,13 +161,15 @@ func TestAnErrorCallsTheHandlerOnceMore(t *testing.T) {
 			})
 			var all sync.WaitGroup
 			for range wait {
-				label(&all, t.Name(), func() {
+				testkit.Label(&all, t.Name(), func() {
 					w := b.do("GET", "/p")
 					assert.Equal(t, 500, w.Code)
 					assert.Equal(t, "broken\n", w.Body.String())
 				})
 			}
-			testkit.Eventually(t, "all wait for the first", func() bool { return waiting(t.Name()) == wait })
+			testkit.Eventually(t, "all wait for the first", func() bool {
+				return testkit.Labelled(t.Name(), "flight.(*Group).Do") == wait
+			})
 			close(release)
 			all.Wait()
 			require.LessOrEqual(t, int(b.calls.Load()), tt.most)

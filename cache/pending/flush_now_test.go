@@ -77,11 +77,11 @@ func TestFlushNowIsSwept(t *testing.T) {
 	lost, err := b.FlushNow(t.Context(), b.E)
 	require.NoError(t, err)
 	require.Len(t, lost.Orders, 1)
-	require.Eventually(t, func() bool {
+	testkit.Eventually(t, "the order is repeated", func() bool {
 		orders, err := b.Sweep(t.Context(), []*schema.Entity{b.E})
 		require.NoError(t, err)
 		return len(orders) == 1 && orders[0].Delay == 0
-	}, 5*time.Second, time.Millisecond)
+	})
 }
 
 // More held records than one step moves.

@@ -1,11 +1,14 @@
 package ratelimit_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,6 +44,7 @@ func limiter(t testing.TB, cfg ratelimit.Config) *ratelimit.Limiter {
 	if cfg.Caller == nil {
 		cfg.Caller = ratelimit.Everybody
 	}
+	cfg.Timeout = cmp.Or(cfg.Timeout, time.Minute) // the default is too short for a machine that is busy with tests
 	l, err := ratelimit.New(cfg)
 	require.NoError(t, err)
 	return l
@@ -79,17 +83,17 @@ func TestQuota(t *testing.T) {
 func TestQuotaComesBackEvenly(t *testing.T) {
 	t.Parallel()
 	l := limiter(t, ratelimit.Config{Policies: []ratelimit.Policy{{Name: "p", Limit: 20, Window: time.Second}}})
-	began := time.Now()
-	admitted := 0
-	for time.Since(began) < time.Second {
+	before := time.Now()
+	require.True(t, take(t, l, "ada", 20).Admitted)
+	back := 0
+	for began := time.Now(); time.Since(began) < time.Second; {
 		if take(t, l, "ada", 1).Admitted {
-			admitted++
+			back++
 		}
 	}
-	elapsed := time.Since(began)
-	most := 20 + int(elapsed/(50*time.Millisecond)) + 1
-	require.GreaterOrEqual(t, admitted, 20+15)
-	require.LessOrEqual(t, admitted, most)
+	back += take(t, l, "ada", 0).Quotas[0].Left // on a busy machine the takes may be too few
+	require.GreaterOrEqual(t, back, 20)
+	require.LessOrEqual(t, back, int(time.Since(before)/(50*time.Millisecond)))
 }
 
 // TestAllOrNone shows that what one policy refuses takes nothing from the others.
@@ -182,8 +186,8 @@ func TestHandler(t *testing.T) {
 		w := get(tt.path)
 		require.Equal(t, tt.code, w.Code)
 		require.Equal(t, tt.policy, w.Header().Get("RateLimit-Policy"))
-		require.Equal(t, tt.left, w.Header().Get("RateLimit"))
-		require.Equal(t, tt.retry, w.Header().Get("Retry-After"))
+		requireSeconds(t, tt.left, w.Header().Get("RateLimit"))
+		requireSeconds(t, tt.retry, w.Header().Get("Retry-After"))
 		if tt.code == 200 {
 			require.Equal(t, "served", w.Body.String())
 			continue
@@ -205,6 +209,21 @@ afterwrite_ratelimit_requests_total{outcome="admitted"} 3
 afterwrite_ratelimit_requests_total{outcome="failed"} 0
 afterwrite_ratelimit_requests_total{outcome="refused"} 1
 `)))
+}
+
+var seconds = regexp.MustCompile(`(^|t=)\d+`)
+
+// requireSeconds is require.Equal of a field whose seconds may be fewer, by what the test took.
+func requireSeconds(t *testing.T, want, got string) {
+	t.Helper()
+	require.Equal(t, seconds.ReplaceAllString(want, "$1"), seconds.ReplaceAllString(got, "$1"))
+	wanted, left := seconds.FindAllString(want, -1), seconds.FindAllString(got, -1)
+	for i := range wanted {
+		w, _ := strconv.Atoi(strings.TrimPrefix(wanted[i], "t="))
+		n, _ := strconv.Atoi(strings.TrimPrefix(left[i], "t="))
+		require.LessOrEqual(t, n, w, got)
+		require.Greater(t, n, w-30, got)
+	}
 }
 
 // TestRedisDown shows both settings while Redis does not answer: cut off, and silent.

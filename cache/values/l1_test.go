@@ -171,7 +171,7 @@ func TestL1PutRacingASet(t *testing.T) {
 func TestL1IsBoundedInBytesAndAge(t *testing.T) {
 	b := setup(t)
 	v := group[string](t, b.Cache, values.Policy{Group: "s", CompressAbove: -1,
-		L1: schema.L1{Bytes: 64 << 10, Age: 50 * time.Millisecond}})
+		L1: schema.L1{Bytes: 64 << 10, Age: time.Second}})
 	s := &source{text: string(make([]byte, 10_000))}
 	local(t, v, "a", s.text, s.load)
 	testkit.Eventually(t, "it is too old", func() bool {

@@ -294,11 +294,10 @@ func TestValuesWithoutRedis(t *testing.T) {
 	server.Kill()
 	s := &source{text: "loaded"}
 	goOn := s.slow()
-	began := s.began
 	var wg sync.WaitGroup
 	var bypassed atomic.Int64
 	for range 50 {
-		wg.Go(func() {
+		testkit.Label(&wg, t.Name(), func() {
 			a, err := v.Read(t.Context(), "a", s.load)
 			assert.NoError(t, err)
 			assert.Equal(t, "loaded", a.Value)
@@ -307,11 +306,13 @@ func TestValuesWithoutRedis(t *testing.T) {
 			}
 		})
 	}
-	<-began
+	testkit.Eventually(t, "all wait, and what they share for its load", func() bool {
+		return testkit.Labelled(t.Name(), "flight.(*Group).Do") == 50+1
+	})
+	assert.Equal(t, 1, s.count(), "callers of one process share a load")
 	goOn()
 	wg.Wait()
 	assert.EqualValues(t, 50, bypassed.Load())
-	assert.Less(t, s.count(), 25, "callers of one process share a load")
 	many, err := v.LoadMany(t.Context(), []string{"x"}, func(context.Context, []string) (map[string]string, error) {
 		return map[string]string{"x": "X"}, nil
 	})
@@ -331,7 +332,7 @@ func TestALoadersPanicIsItsError(t *testing.T) {
 
 func TestALongLoadKeepsItsLease(t *testing.T) {
 	b := setup(t)
-	v := group[string](t, b.Cache, values.Policy{Group: "s", Lease: 600 * time.Millisecond})
+	v := group[string](t, b.Cache, values.Policy{Group: "s", Lease: 3 * time.Second})
 	s := &source{text: "A"}
 	goOn := s.slow()
 	began := s.began

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -136,4 +137,46 @@ func forget(cmd redis.Cmder, err error) {
 		c.SetVal(nil)
 	}
 	cmd.SetErr(err)
+}
+
+// Passing is a hook of a Redis client that counts the commands that a breaker lets through, those of new connections
+// left out. It is safe for concurrent use.
+type Passing struct {
+	Most, All atomic.Int64 // at a time, and ever
+	now       atomic.Int64
+}
+
+var _ redis.Hook = (*Passing)(nil)
+
+// DialHook leaves dialling alone.
+func (p *Passing) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessHook counts a command.
+func (p *Passing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if cmd.Name() == "hello" {
+			return next(ctx, cmd)
+		}
+		defer p.pass()()
+		return next(ctx, cmd)
+	}
+}
+
+// ProcessPipelineHook counts a pipeline as one.
+func (p *Passing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if cmds[0].Name() == "hello" {
+			return next(ctx, cmds)
+		}
+		defer p.pass()()
+		return next(ctx, cmds)
+	}
+}
+
+func (p *Passing) pass() (passed func()) {
+	now := p.now.Add(1)
+	for most := p.Most.Load(); now > most && !p.Most.CompareAndSwap(most, now); most = p.Most.Load() {
+	}
+	p.All.Add(1)
+	return func() { p.now.Add(-1) }
 }

@@ -1,6 +1,12 @@
 package testkit
 
 import (
+	"context"
+	"fmt"
+	"runtime/pprof"
+	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -28,4 +34,26 @@ func Within(t testing.TB, bound time.Duration, what string, cond func() bool) {
 		time.Sleep(pause)
 		pause = min(2*pause, 50*time.Millisecond)
 	}
+}
+
+// Label runs do in a goroutine that [Labelled] finds by its name.
+func Label(all *sync.WaitGroup, name string, do func()) {
+	all.Go(func() { pprof.Do(context.Background(), pprof.Labels("test", name), func(context.Context) { do() }) })
+}
+
+// Labelled counts the goroutines of a label that wait in a function, as stacks name it: "flight.(*Group).Do".
+func Labelled(name, in string) int {
+	var b strings.Builder
+	_ = pprof.Lookup("goroutine").WriteTo(&b, 1)
+	n := 0
+	for stack := range strings.SplitSeq(b.String(), "\n\n") {
+		count, rest, _ := strings.Cut(strings.TrimSpace(stack), " @")
+		_, frames, _ := strings.Cut(rest, "\n#\t0x")
+		top, _, _ := strings.Cut(frames, "\n")
+		if strings.Contains(rest, fmt.Sprintf("%q", name)) && strings.Contains(top, in+"+") {
+			some, _ := strconv.Atoi(count[strings.LastIndex(count, "\n")+1:]) // a head comes before the first
+			n += some
+		}
+	}
+	return n
 }
