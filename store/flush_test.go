@@ -137,48 +137,44 @@ func TestReadErrorIsReturned(t *testing.T) {
 	})
 }
 
-// TestTimeouts: a context that ends, a lock that is held and a frozen flusher are the
-// database's trouble; PostgreSQL frees the lock of the frozen one.
+// TestTimeouts: a lock that is held and a frozen flusher are the database's trouble; but for SQLite, it frees the lock
+// of the frozen one.
 func TestTimeouts(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		e := account(t)
-		short := func(c *store.Config) {
-			c.LockTimeout, c.BusyTimeout, c.IdleInTransaction = 300*time.Millisecond, 300*time.Millisecond,
-				700*time.Millisecond
+		other := setup(t, url, []*schema.Entity{e},
+			func(c *store.Config) { c.LockTimeout, c.BusyTimeout = 300*time.Millisecond, 300*time.Millisecond })
+		// freeze begins a flush, and returns what ends it.
+		freeze := func(options ...option) (thaw func() error) {
+			frozen := open(t, url, []*schema.Entity{e}, options...)
+			reading, goOn, woken := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+			go func() {
+				_, err := frozen.Flush(t.Context(), e, 0, func(context.Context) ([]schema.Change, error) {
+					close(reading)
+					<-goOn
+					return []schema.Change{put("a", email(1), "1")}, nil
+				})
+				woken <- err
+			}()
+			<-reading
+			return func() error { close(goOn); return <-woken }
 		}
-		if strings.HasPrefix(url, "mysql") {
-			patience := short
-			short = func(c *store.Config) { patience(c); c.IdleInTransaction = 3 * time.Second } // whole seconds there
-		}
-		frozen, other := setup(t, url, []*schema.Entity{e}, short), open(t, url, []*schema.Entity{e}, short)
-		reading, thaw := make(chan struct{}), make(chan struct{})
-		var wait sync.WaitGroup
-		var woken error
-		wait.Go(func() {
-			_, woken = frozen.Flush(t.Context(), e, 0, func(context.Context) ([]schema.Change, error) {
-				close(reading)
-				<-thaw
-				return []schema.Change{put("a", email(1), "1")}, nil
-			})
-		})
-		<-reading
+		thaw := freeze()
 		_, err := other.Flush(t.Context(), e, 0, batch(put("a", email(1), "2")))
 		require.True(t, fault.Unavailable(err), "%v", err)
-		if other.Dialect() != "sqlite" {
-			testkit.Eventually(t, "the frozen flusher's lock is free", func() bool {
-				_, err := other.Flush(t.Context(), e, 0, batch(put("a", email(1), "2")))
-				return err == nil
-			})
-		}
-		close(thaw)
-		wait.Wait()
-		if other.Dialect() != "sqlite" {
-			require.True(t, fault.Unavailable(woken), "%v", woken)
-			require.Equal(t, schema.Values{email(1), "2"}, other.load(e, "a")["a"])
+		require.NoError(t, thaw())
+		other.flush(e, put("a", email(1), "2"))
+		if other.Dialect() == "sqlite" {
 			return
 		}
-		require.NoError(t, woken)
-		other.flush(e, put("a", email(1), "2"))
+		thaw = freeze(func(c *store.Config) { c.IdleInTransaction = 2 * time.Second })
+		testkit.Eventually(t, "the frozen flusher's lock is free", func() bool {
+			_, err := other.Flush(t.Context(), e, 0, batch(put("a", email(1), "3")))
+			return err == nil
+		})
+		err = thaw()
+		require.True(t, fault.Unavailable(err), "%v", err)
+		require.Equal(t, schema.Values{email(1), "3"}, other.load(e, "a")["a"])
 	})
 }
 

@@ -33,13 +33,10 @@ func TestPgBouncer(t *testing.T) {
 			url := testkit.PgBouncer(t, direct, with.settings)
 			e := account(t)
 			all := []*schema.Entity{e}
-			short := func(c *store.Config) {
-				c.LockTimeout, c.IdleInTransaction = 300*time.Millisecond, 700*time.Millisecond
-			}
-			frozen := setup(t, url+with.query, all, short)
-			require.True(t, frozen.Pooled())
+			other := setup(t, url+with.query, all)
+			require.True(t, other.Pooled())
 			require.False(t, setup(t, direct, all).Pooled())
-			other := setup(t, url+with.query, all, short)
+			frozen := open(t, url+with.query, all, func(c *store.Config) { c.IdleInTransaction = 2 * time.Second })
 			outstanding, err := other.Outstanding(t.Context())
 			require.NoError(t, err)
 			require.Empty(t, outstanding)

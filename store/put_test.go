@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -194,8 +194,7 @@ func TestATriggerIsNoticed(t *testing.T) {
 			b.exec(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'inserted'; END $$`)
 			b.exec("CREATE TRIGGER i BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION refuse()")
 		}
-		require.Eventually(t, func() bool { return len(b.flush(e, put("a", `"A"`, "2")).Persisted) == 1 },
-			10*time.Second, 50*time.Millisecond)
+		testkit.Eventually(t, "it is noticed", func() bool { return len(b.flush(e, put("a", `"A"`, "2")).Persisted) == 1 })
 	})
 }
 
