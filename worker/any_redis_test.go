@@ -2,7 +2,6 @@ package worker
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -73,7 +72,7 @@ func TestI2OverAClustersFailover(t *testing.T) {
 	values, err := b.e.Whole(schema.Fields{"name": "y", "email": "after@x"})
 	require.NoError(t, err)
 	w := cache.Write{Op: cache.OpPut, ID: "after", Values: values}
-	testkit.Within(t, 15*time.Second, "a write is accepted, and persisted without anybody's help", func() bool {
+	testkit.Eventually(t, "a write is accepted, and persisted without anybody's help", func() bool {
 		g := &cache.Group{Entity: b.e, Partition: b.e.Partition(w.ID), Writes: []cache.Write{w}}
 		b.cache.Write(t.Context(), g)
 		return b.names()["after"] == "y"

@@ -196,7 +196,7 @@ func TestPreviewAndRealityAgree(t *testing.T) {
 					for i, next := range planned[id] {
 						late := l.History[i+1].At.Sub(next)
 						require.GreaterOrEqual(t, late, -time.Millisecond, "not before its time")
-						require.Less(t, late, 10*time.Second, "and soon after")
+						require.Less(t, late, testkit.Patience, "and soon after")
 					}
 				}
 			})

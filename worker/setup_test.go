@@ -93,7 +93,7 @@ func setupFor(t testing.TB, url, redisURL string, entities ...*schema.Entity) *b
 	}
 	var err error
 	b.store, err = ledger.Open(store.Config{
-		URL: url, Wrap: b.sql.Wrap, IdleInTransaction: time.Second, Log: testkit.Logger(t),
+		URL: url, Wrap: b.sql.Wrap, Log: testkit.Logger(t),
 	}, entities)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = b.store.Close() })

@@ -12,6 +12,8 @@ import (
 	"github.com/afterwrite/afterwrite/internal/queue"
 	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
+	"github.com/afterwrite/afterwrite/store"
+	"github.com/afterwrite/afterwrite/store/ledger"
 )
 
 func TestI2AcceptedRecordsArePersisted(t *testing.T) {
@@ -171,11 +173,14 @@ func TestI3PutDeletePut(t *testing.T) {
 func TestI3AWorkerThatLostItsLockWritesNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t, testkit.Postgres(t).Database(t))
-	paused, other := b.worker(), b.worker()
+	impatient, err := store.Open(store.Config{URL: b.db, IdleInTransaction: time.Second, Log: testkit.Logger(t)}, b.all)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = impatient.Close() })
+	paused, other := b.worker(func(c *Config) { c.Store = ledger.Of(impatient) }), b.worker()
 	b.put("a", "old")
 	first := b.orders.take()[0]
 	// Redis must know the script, or the reply that is held is that it does not.
-	_, err := b.backlog.Due(t.Context(), first.Entity, first.Partition, 1, 1<<20)
+	_, err = b.backlog.Due(t.Context(), first.Entity, first.Partition, 1, 1<<20)
 	require.NoError(t, err)
 	due := b.redis.Inject(testkit.HoldReply, testkit.Script(t, "due"))
 	var done sync.WaitGroup
