@@ -11,6 +11,7 @@ import (
 
 	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/afterwritetest"
+	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -156,8 +157,7 @@ func TestFates(t *testing.T) {
 	require.EqualValues(t, "check", held.Refusal.Kind)
 	afterwritetest.Flush(t, db)
 	var dead *afterwrite.DeadError
-	require.Eventually(t, func() bool { return errors.As(w.Wait(t.Context()), &dead) }, 10*time.Second,
-		10*time.Millisecond)
+	testkit.Eventually(t, "it is dead", func() bool { return errors.As(w.Wait(t.Context()), &dead) })
 	accept()
 	w, err = counters.Put(t.Context(), &Counter{ID: "bad"})
 	require.NoError(t, err)
