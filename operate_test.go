@@ -9,6 +9,7 @@ import (
 
 	"github.com/afterwrite/afterwrite"
 	"github.com/afterwrite/afterwrite/afterwritetest"
+	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/operate"
 	"github.com/afterwrite/afterwrite/schema"
 )
@@ -78,11 +79,11 @@ func TestOperate(t *testing.T) {
 	require.NoError(t, err)
 	_, err = op.SetPolicy(ctx, "counter", policy, active.Version, "again")
 	require.ErrorIs(t, err, operate.ErrPolicyChanged)
-	require.Eventually(t, func() bool { // until the worker follows
+	testkit.Eventually(t, "the worker follows", func() bool {
 		refuse := refuse("d")
 		defer refuse()
 		return errors.As(put("d"), new(*afterwrite.HeldError))
-	}, 20*time.Second, 10*time.Millisecond)
+	})
 	held, err := op.Held(ctx, mine)
 	require.NoError(t, err)
 	require.Len(t, held, 1)

@@ -106,7 +106,7 @@ func TestJobOutlivesARestart(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bundle) {
 		b.dead(40)
 		one, _ := b.process(time.Hour)
-		job, err := one.Start(t.Context(), operate.ActDiscard, operate.Selection{Filter: users, Rate: 20}, 40, ann)
+		job, err := one.Start(t.Context(), operate.ActDiscard, operate.Selection{Filter: users, Rate: 10}, 40, ann)
 		require.NoError(t, err)
 		testkit.Eventually(t, "a step is done", func() bool {
 			job, err = one.Get(t.Context(), job.ID)

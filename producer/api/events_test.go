@@ -193,7 +193,7 @@ func TestEventsOutliveTheServersLimits(t *testing.T) {
 	t.Parallel()
 	b := setup(t, streaming())
 	server := httptest.NewUnstartedServer(b.handler)
-	server.Config.ReadTimeout, server.Config.WriteTimeout = 200*time.Millisecond, 200*time.Millisecond
+	server.Config.ReadTimeout, server.Config.WriteTimeout = 2*time.Second, 2*time.Second
 	server.Start()
 	t.Cleanup(server.Close)
 	plain := b.url
@@ -205,7 +205,7 @@ func TestEventsOutliveTheServersLimits(t *testing.T) {
 	select {
 	case <-events:
 		require.Fail(t, "the stream has ended")
-	case <-time.After(500 * time.Millisecond): // longer than the limits
+	case <-time.After(2500 * time.Millisecond): // longer than the limits
 	}
 	b.do("PUT", "/v1/user/a", `{"name":"A"}`).want(t, 202)
 	b.flush()
@@ -285,7 +285,7 @@ func count(from, n int) []string {
 // much for it. Others hear everything meanwhile.
 func TestI6StreamsThatDoNotReadAreDropped(t *testing.T) {
 	t.Parallel()
-	b := setup(t, streaming(func(c *api.Config) { c.MaxStreams, c.StreamTimeout = 2, 200*time.Millisecond }))
+	b := setup(t, streaming(func(c *api.Config) { c.MaxStreams, c.StreamTimeout = 2, time.Second }))
 	idle := b.unread("?entity=product")
 	reads := b.listen(t.Context(), "?entity=product")
 	b.do("GET", "/v1/events", "").problem(t, 503, "too-many-streams")

@@ -66,7 +66,7 @@ func TestWaitEndsWithARefusal(t *testing.T) {
 func TestWaitTellsTheTroubleOfATable(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	done := b.waiting("PUT", "/v1/user/w", `{"name":"W"}`, "wait=2")
+	done := b.waiting("PUT", "/v1/user/w", `{"name":"W"}`, "wait=5")
 	b.isPending("/v1/user/w")
 	e := b.entities["user"]
 	partition := e.Partition("w")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/afterwrite/afterwrite/cache/pending"
 	"github.com/afterwrite/afterwrite/internal/operate/web"
+	"github.com/afterwrite/afterwrite/internal/testkit"
 	"github.com/afterwrite/afterwrite/schema"
 )
 
@@ -75,9 +76,9 @@ func TestHeld(t *testing.T) {
 	require.EqualValues(t, 1, report["done"])
 	job := b.do("POST", "/v1/admin/held/retry", `{"filter":{"entity":"user"},"expect":5}`).want(202)
 	require.Equal(t, "held.retry", job.json()["action"])
-	require.Eventually(t, func() bool {
+	testkit.Eventually(t, "the job is done", func() bool {
 		return b.do("GET", job.Header.Get("Location"), "").want(200).json()["state"] == "done"
-	}, 10*time.Second, 10*time.Millisecond)
+	})
 	require.EqualValues(t, 0, b.do("GET", "/v1/admin/held", "").want(200).json()["count"])
 	report = b.do("POST", "/v1/admin/held/retry", `{"filter":{"entity":"user"},"expect":0}`).want(200).json()
 	require.EqualValues(t, 0, report["done"])
