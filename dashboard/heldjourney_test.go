@@ -250,8 +250,8 @@ func TestOverviewIsFetchedOnce(t *testing.T) {
 		document.body.addEventListener("htmx:beforeRequest", () => asked++);
 		document.body.addEventListener("htmx:sseMessage", () => { if (++told === 4) setTimeout(() => done([told, asked])); });
 	})`)
-	require.Equal(t, 4, counted[0])
-	require.LessOrEqual(t, counted[1], 5, "requests, with that of a reading before")
+	require.GreaterOrEqual(t, counted[0], 4)
+	require.LessOrEqual(t, counted[1], counted[0]+1, "requests, with that of a reading before")
 	require.Positive(t, counted[1])
 	d.put("user", "grace", map[string]any{"name": "Grace", "email": "g@example.com"})
 	d.await("user", "grace", schema.Persisted)

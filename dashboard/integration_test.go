@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -31,7 +32,8 @@ func TestPagesOfARealSystem(t *testing.T) {
 	q, err := queue.Inspect(redis.URL(), "aw")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = q.Close() })
-	h, err := dashboard.New(dashboard.Config{Entities: list, Cache: whole.Of(c), Store: s, Queues: q, MaxAge: 1})
+	h, err := dashboard.New(dashboard.Config{Entities: list, Cache: whole.Of(c), Store: s, Queues: q, MaxAge: 1,
+		Timeout: time.Minute})
 	require.NoError(t, err)
 
 	user := list[0]

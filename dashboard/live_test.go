@@ -109,7 +109,7 @@ func deployOn(t testing.TB, url string, change ...func(*dashboard.Config)) *depl
 		Jobs:    d.jobs,
 		Records: whole.Of(d.cache), Rows: d.store,
 		Series: whole.Of(d.cache).Backlog, Audit: d.store, Tokens: d.store, Version: "v1.2.3",
-		Refresh: 300 * time.Millisecond, MaxAge: 100 * time.Millisecond,
+		Refresh: 300 * time.Millisecond, MaxAge: 100 * time.Millisecond, Timeout: time.Minute,
 		Log: testkit.Logger(t), Go: func(run func(context.Context)) { running.Go(func() { run(ctx) }) },
 	}
 	for _, c := range change {
