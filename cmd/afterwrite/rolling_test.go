@@ -176,7 +176,7 @@ server {
 func TestDraining(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, testkit.SQLite(t))
-	d.env = append(d.env, "AFTERWRITE_API_DRAIN=2s")
+	d.env = append(d.env, "AFTERWRITE_API_DRAIN=5s")
 	d.ok("migrate")
 	s := d.start("api")
 	d.ready(d.api)
@@ -196,7 +196,7 @@ func TestDraining(t *testing.T) {
 	text, err := io.ReadAll(stream.Body)
 	require.NoError(t, err)
 	require.Contains(t, string(text), "event: reconnect\nretry: ")
-	require.GreaterOrEqual(t, time.Since(began), 2*time.Second)
+	require.GreaterOrEqual(t, time.Since(began), 5*time.Second)
 	require.Equal(t, 0, <-code)
 }
 

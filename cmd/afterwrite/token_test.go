@@ -101,8 +101,8 @@ func TestTokenWalk(t *testing.T) {
 		require.Contains(t, listed, "shop")
 		require.NotContains(t, listed+s.text(), text[len(token.Prefix):])
 
-		began := time.Now()
 		require.Contains(t, d.ok("token", "revoke", "shop"), "revoked shop")
+		began := time.Now()
 		d.becomes(401, text, "GET", "/v1/user/ada", "")
 		require.Less(t, time.Since(began), token.RevokedWithin)
 		require.NotContains(t, d.ok("token", "list"), "shop")
