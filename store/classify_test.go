@@ -73,7 +73,8 @@ func TestUnavailablePostgres(t *testing.T) {
 			e := account(t)
 			b := setup(t, server.Database(t), []*schema.Entity{e})
 			if name == "statement timeout" { // of the others none may come first
-				b = open(t, b.url, []*schema.Entity{e}, func(c *store.Config) { c.StatementTimeout = 300 * time.Millisecond })
+				b = open(t, b.url, []*schema.Entity{e},
+					func(c *store.Config) { c.StatementTimeout = 300 * time.Millisecond })
 			}
 			err := requireTrouble(t, b, e, provoke(t, b))
 			require.Equal(t, name == "disk full" || name == "session ended", fault.Away(err), "%v", err)

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/afterwrite/afterwrite/internal/testkit"
+	"github.com/afterwrite/afterwrite/internal/testkit/whole"
 )
 
 // A worker that is told to stop finishes its batch, hands the rest over, and leaves.
@@ -71,10 +72,11 @@ func TestTwoSweepersDoNoHarm(t *testing.T) {
 	}
 	b.orders.take() // lost
 	testkit.Eventually(t, "the flags expire", func() bool { return b.flagged().Before(time.Now()) })
+	backlog := whole.Of(b.cache).Backlog // its flags outlive a pause of this process
 	var sweeps sync.WaitGroup
 	for range 4 {
 		sweeps.Go(func() {
-			found, err := b.backlog.Sweep(t.Context(), b.worker().all)
+			found, err := backlog.Sweep(t.Context(), b.worker().all)
 			if err != nil {
 				t.Error(err)
 			}
@@ -93,7 +95,7 @@ func TestTwoSweepersDoNoHarm(t *testing.T) {
 func TestTheFlagIsRenewedWhileATaskWorks(t *testing.T) {
 	t.Parallel()
 	b := setup(t, testkit.SQLite(t))
-	w := b.worker()
+	w := b.worker(func(c *Config) { c.FlagTTL = 5 * flagLife }) // the sweep below comes within two thirds of it
 	b.put("a", "1")
 	order := b.orders.take()[0]
 	commit := b.sql.Inject(testkit.Hold, testkit.Commit)
