@@ -2,6 +2,7 @@ package dashboard_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -211,13 +212,16 @@ func replaced(err error) bool {
 func (b *tab) button(label string) {
 	b.t.Helper()
 	click := fmt.Sprintf(`(() => {
+		if (sessionStorage.getItem("clicked") === %[2]s) return true;
 		const named = [...(document.querySelector("dialog[open]") || document).querySelectorAll("button, a")]
-			.find(e => e.checkVisibility() && !e.disabled && e.innerText.trim() === %s);
-		if (named) setTimeout(() => named.click());
-		return !!named;
-	})()`, quoted(label))
+			.find(e => e.checkVisibility() && !e.disabled && e.innerText.trim() === %[1]s);
+		if (!named) return false;
+		sessionStorage.setItem("clicked", %[2]s);
+		named.click();
+		return true;
+	})()`, quoted(label), quoted(rand.Text()))
 	testkit.Eventually(b.t, "there is the button "+label, func() bool {
-		// A page that is being left answers nothing.
+		// A page that is being left answers nothing; the next one of the tab knows that it was clicked.
 		there, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](click))
 		return err == nil && there
 	})
