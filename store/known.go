@@ -76,7 +76,7 @@ func (t *table) forget() { t.known.Store(nil) }
 func (t *table) unchanged(tx *database.Transaction, k *known) error {
 	mark, err := tx.Database.Dialect.Mark(tx.DB.Statement.Context, tx.Tx, t.Name, true)
 	if err == nil && mark != k.mark {
-		return &fault.Error{Op: "write " + t.Name, Err: errors.New("what foreign keys change with it became other meanwhile"),
+		return &fault.Error{Op: "write " + t.Name, Err: errors.New("its foreign keys were changed meanwhile"),
 			Conflict: true, Blocked: true}
 	}
 	return tx.Database.Unavailable("look whether "+t.Name+" has changed", err)

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -59,25 +60,20 @@ var redisRemedies = []remedy{
 
 // RedisHint says what to do about an error of Redis, which a setting names.
 func RedisHint(err error, setting string) string {
-	changeable := config.VariableOf(setting)
-	fix := tlsHint(err, "ca=FILE in SETTING")
+	fix := cmp.Or(tlsHint(err, "ca=FILE in SETTING"), nameHint(err), firstRemedy(err, redisRemedies), addressHint(err))
 	switch {
 	case fix != "":
-	case unresolved(err):
-		fix = "fix the name of the host in SETTING (CHANGEABLE), or the name server"
-	default:
-		fix = firstRemedy(err, redisRemedies)
-	}
-	if fix == "" && timedOut(err) {
+	case timedOut(err):
 		fix = "Redis takes the connection and does not answer: see whether it is frozen, swapping or behind a firewall, and that SETTING speaks TLS (rediss://) only where Redis does"
-		if undialed(err) {
-			fix = "nothing answers at the address of SETTING (CHANGEABLE): fix it, start that machine, or open the firewall before it"
-		}
-	}
-	if fix == "" {
+	default:
 		fix = "start Redis, or fix SETTING (CHANGEABLE)"
 	}
-	return strings.NewReplacer("SETTING", setting, "CHANGEABLE", changeable).Replace(fix)
+	return named(fix, setting)
+}
+
+// named puts a setting and its environment variable into a hint.
+func named(fix, setting string) string {
+	return strings.NewReplacer("SETTING", setting, "CHANGEABLE", config.VariableOf(setting)).Replace(fix)
 }
 
 // RightsHint says how a user of Redis gets the permissions that it lacks.
@@ -100,12 +96,10 @@ var databaseRemedies = []remedy{
 
 // DatabaseHint says what to do about an error of the database.
 func DatabaseHint(err error) string {
-	switch fix := tlsHint(err, "sslrootcert=FILE in database.url"); {
-	case fix != "":
-		return fix
-	case unresolved(err):
-		return "fix the name of the host in database.url (AFTERWRITE_DATABASE_URL), or the name server"
-	case errors.Is(err, fault.ErrNotMigrated):
+	if fix := cmp.Or(tlsHint(err, "sslrootcert=FILE in database.url"), nameHint(err)); fix != "" {
+		return named(fix, "database.url")
+	}
+	if errors.Is(err, fault.ErrNotMigrated) {
 		return "run `afterwrite migrate`"
 	}
 	if fix := firstRemedy(err, databaseRemedies); fix != "" {
@@ -114,8 +108,8 @@ func DatabaseHint(err error) string {
 	if fault.Away(err) {
 		return databaseAway
 	}
-	if undialed(err) {
-		return "nothing answers at the address of database.url (AFTERWRITE_DATABASE_URL): fix it, start that machine, or open the firewall before it"
+	if fix := addressHint(err); fix != "" {
+		return named(fix, "database.url")
 	}
 	if timedOut(err) {
 		return "the database takes the connection and does not answer: see whether it is frozen, out of memory or behind a firewall"
@@ -140,19 +134,23 @@ func tlsHint(err error, trust string) string {
 	return ""
 }
 
-// unresolved reports whether the name of a host has no address, or no name server answered that knows it.
-func unresolved(err error) bool {
-	_, ok := errors.AsType[*net.DNSError](err)
-	return ok
+// nameHint says what to do where the name of a host has no address, or no name server answers that knows it.
+func nameHint(err error) string {
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return "fix the name of the host in SETTING (CHANGEABLE), or the name server"
+	}
+	return ""
+}
+
+// addressHint says what to do where a dial has timed out.
+func addressHint(err error) string {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" && op.Timeout() {
+		return "nothing answers at the address of SETTING (CHANGEABLE): fix it, start that machine, or open the firewall before it"
+	}
+	return ""
 }
 
 func timedOut(err error) bool {
 	n, ok := errors.AsType[net.Error](err)
 	return errors.Is(err, context.DeadlineExceeded) || ok && n.Timeout()
-}
-
-// undialed reports whether an address did not answer in time that it has a server.
-func undialed(err error) bool {
-	op, ok := errors.AsType[*net.OpError](err)
-	return ok && op.Op == "dial" && op.Timeout()
 }

@@ -38,9 +38,15 @@ type breaker struct {
 	// waited in the queue for a connection: opening the breaker would send reads past a cache that works, and they
 	// could be older than an accepted write.
 	answered atomic.Int64
-	// undialed is why the last dial failed, nil where it did not. A command that waited for a connection until its time
-	// was over ends with the error of its context, which does not tell the cause.
-	undialed atomic.Pointer[error]
+	// undialed is the last dial that failed. A command that waited for a connection until its time was over ends with
+	// the error of its context, which does not tell the cause.
+	undialed atomic.Pointer[undialed]
+}
+
+// undialed is a dial that failed.
+type undialed struct {
+	err error
+	at  time.Time
 }
 
 func newBreaker(node string, timeout time.Duration, states *states, log *slog.Logger) *breaker {
@@ -101,7 +107,8 @@ func (b *breaker) guard(ctx context.Context, do func(context.Context) error) err
 	_, err := b.gate.Execute(func() (struct{}, error) {
 		limited, cancel := context.WithTimeout(context.WithValue(ctx, guarded{}, true), b.timeout)
 		defer cancel()
-		own = b.cause(do(limited))
+		began := time.Now()
+		own = b.cause(do(limited), began)
 		if own != nil && ctx.Err() == nil && TimedOut(own) {
 			if time.Since(time.Unix(0, b.answered.Load())) < b.timeout/2 {
 				return struct{}{}, errGone
@@ -120,10 +127,11 @@ func (b *breaker) guard(ctx context.Context, do func(context.Context) error) err
 	return own
 }
 
-// cause adds to the error of an ended context why there was no connection.
-func (b *breaker) cause(err error) error {
-	if undialed := b.undialed.Load(); undialed != nil && errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%w: %w", err, *undialed)
+// cause adds to the error of a command that ran out of time why there was no connection: the dial that failed since the
+// command began.
+func (b *breaker) cause(err error, began time.Time) error {
+	if dial := b.undialed.Load(); dial != nil && dial.at.After(began) && errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %w", err, dial.err)
 	}
 	return err
 }
@@ -133,9 +141,7 @@ func (b *breaker) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := next(ctx, network, addr)
 		if err != nil {
-			b.undialed.Store(&err)
-		} else {
-			b.undialed.Store(nil)
+			b.undialed.Store(&undialed{err, time.Now()})
 		}
 		return conn, err
 	}
