@@ -120,8 +120,8 @@ local function chunked(list, ...)
   end
 end
 
--- dependents returns what depends on a partition's records, by the fields w and x of its stats: "w" values of any record,
--- "x" of single ones, "wx" both, "" none.
+-- dependents returns what depends on a partition's records, by the fields w and x of its stats: "w" values of any
+-- record, "x" of single ones, "wx" both, "" none.
 local function dependents(w, x, now)
   return (number(w) > now and 'w' or '') .. (number(x) > now and 'x' or '')
 end
